@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import platform
 import resource
@@ -40,6 +41,8 @@ from hwnas_hls.run import lifecycle, search
 from hwnas_hls.run.storage.store import Store
 from hwnas_hls.spec.spec import spec_from_tables
 from hwnas_hls.values.record import Record
+from hwnas_hls_plugins.estimators.da_cost import ALKAID_LUT
+from hwnas_hls_plugins.synthesizers.open_synthesis.tools import installed
 
 #: The default run with open synthesis. The benchmark itself runs no synthesizer, so it names the strategy.
 SPEC: dict[str, Any] = {
@@ -144,6 +147,14 @@ def member_of(member: Member, dataset: Dataset, folder: Path) -> dict[str, Any]:
     }
 
 
+def cost_of(lut: float) -> float:
+    """da4ml's cost of a design from the LUTs that ``da-cost`` predicts from it."""
+    if not installed("alkaid"):
+        return lut
+    linear, root = ALKAID_LUT
+    return ((math.sqrt(root**2 + 4 * linear * lut) - root) / (2 * linear)) ** 2
+
+
 def course(problem: Any, folder: Path) -> list[dict[str, Any]]:
     """Every record that was on the search's front when it came, with its test score then."""
     out: list[dict[str, Any]] = []
@@ -175,6 +186,7 @@ def course(problem: Any, folder: Path) -> list[dict[str, Any]]:
                             "validation": value,
                             "test": test,
                             "lut": lut,
+                            "cost": round(cost_of(lut), 1),
                         }
                     )
             held = [both[place] for place in places]

@@ -77,7 +77,7 @@ def seconds_to_dominate(theirs: Sequence[Point], front: Front, by: str) -> str:
     """When the designs of the search so far dominated all of their front above the lowest level."""
     seen: list[Point] = []
     for step in sorted(front["course"], key=lambda item: item["seconds"]):
-        seen.append((step["test"], step["lut"]))
+        seen.append((step["test"], step[by]))
         if dominated(theirs, seen) == 1.0:
             return f"{step['seconds']:.0f}"
     handed = points_of(front, by)

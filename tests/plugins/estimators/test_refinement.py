@@ -22,7 +22,7 @@ from hwnas_hls_plugins.estimators.refinement.native import library
 from hwnas_hls_plugins.estimators.refinement.network import layer_states
 from hwnas_hls_plugins.estimators.refinement.saturation import without_idle_saturation
 from hwnas_hls_plugins.estimators.refinement.simplify import bounds_of_results
-from hwnas_hls_plugins.estimators.refinement.work import affordable, work_per_row
+from hwnas_hls_plugins.estimators.refinement.work import affordable, work_of
 
 compiled = pytest.mark.skipif(library() is None, reason="no C compiler here")
 DA = "distributed_arithmetic"
@@ -296,15 +296,25 @@ def test_a_ladder_ends_once_a_design_has_lost_its_share() -> None:
     assert [stop.lut for stop in ended] == [stop.lut for stop in whole[: first + 1]]
 
 
-def test_work_is_spent_on_designs_with_the_least() -> None:
-    assert affordable([3.0, 5.0, 2.0, 1.0], 6.0) == [True, False, True, True]
+def test_a_ladder_begins_at_a_price_for_its_size() -> None:
+    design = chain()
+    rows, labels = rows_of(design)
+    whole = ladder(design, rows, labels, (1e-6, 1e-4, 1e-2))
+    late = ladder(design, rows, labels, (1e-6, 1e-4, 1e-2), since=1e-4 * whole[0].lut_before)
+    assert [stop.price for stop in late] == [1e-4, 1e-2]
+
+
+def test_work_is_spent_on_designs_with_the_least_and_on_the_first() -> None:
+    assert affordable([3.0, 6.0, 2.0, 1.0], 8.0) == [True, False, True, True]
+    assert affordable([4.0, 5.0, 1.0, 1.0, 1.0], 8.0) == [True, False, True, True, True]
+    assert affordable([5.0, 4.0, 1.0, 1.0, 1.0], 8.0) == [True, False, True, True, True]
     assert affordable([], 1.0) == []
     small, large = chain(), chain()
     large = replace(large, weights=tuple(np.where(w == 0, 1, w) for w in large.weights))
     few = replace(
         small, weights=tuple(w * (np.arange(w.size).reshape(w.shape) % 4 == 0) for w in small.weights)
     )
-    assert work_per_row(few) < 0.5 * work_per_row(large)
+    assert work_of(few, 100) < work_of(large, 100) < work_of(large, 200)
 
 
 def saturating(integer: int) -> Design:

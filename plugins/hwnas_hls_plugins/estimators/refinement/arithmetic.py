@@ -5,6 +5,7 @@ It is also used for numbers wider than 32 bits. The moves are the same, because 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -95,8 +96,9 @@ class NumpyTrials:
         """Try moves in this order; make those whose loss rises by less than ``rate x saving``.
 
         Args:
-            part: number of rows tested at once; a move whose loss has risen by more than ``patience`` times
-                the allowed total is rejected without the other rows, with its rise scaled up.
+            part: rows before the first look; they double until the next. A move is rejected without the other
+                rows, with its rise scaled up, if the scaled rise exceeds the allowed total by ``patience``
+                times the square root of all rows over those seen: few rows are a noisy sample.
 
         Returns:
             the number of moves made.
@@ -108,9 +110,10 @@ class NumpyTrials:
             allowed = rate * float(moves.saving[place])
             most = patience * allowed if allowed > 0.0 else 0.0
             rise = done = 0
-            while done < self.rows and not (done and rise > most):
-                rise += self._walk(moves, place, self._every[done : done + part], keep=False)
-                done = min(done + part, self.rows)
+            while done < self.rows and not (done and rise > most * math.sqrt(done / self.rows)):
+                upto = min(done + max(done, part), self.rows)
+                rise += self._walk(moves, place, self._every[done:upto], keep=False)
+                done = upto
             moves.rise[place] = rise // done * self.rows if done < self.rows else rise
             if done < self.rows:
                 continue

@@ -144,15 +144,15 @@ class MoveList:
         """All moves for the current network.
 
         Args:
-            hot: per layer, (n_in, n_out): the weights to try.
+            hot: per layer, (n_in + 1, n_out): the weights to try, the biases last.
         """
         none = np.zeros(0, np.int64)
         parts = [[none] * len(_FIELDS)]
         narrow = any(state.bits for state in trials.states)
         spare = spare_bits(trials.states, *self._features.ends()) if narrow else []
         for number, neighbours in self._neighbours.items():
-            parts += self._of_weights(trials, number, neighbours, hot[number])
-            parts += self._of_biases(trials, number)
+            parts += self._of_weights(trials, number, neighbours, hot[number][:-1])
+            parts += self._of_biases(trials, number, hot[number][-1])
             if self._silent[number]:
                 parts += self._of_neurons(trials.states, number)
             if trials.states[number].bits:
@@ -201,7 +201,9 @@ class MoveList:
             self._entry(WEIGHT, number, inputs[owner], outputs[owner], value, offset, _worth(saving), before)
         ]
 
-    def _of_biases(self, trials: Trials, number: int) -> list[list[NDArray[np.int64]]]:
+    def _of_biases(
+        self, trials: Trials, number: int, hot: NDArray[np.bool_]
+    ) -> list[list[NDArray[np.int64]]]:
         state = trials.states[number]
         if not state.bias_step:
             return []
@@ -213,11 +215,13 @@ class MoveList:
         offsets = np.array([sign * step for step in steps for sign in (1, -1)], np.int64)
         output = np.repeat(np.arange(state.n_out), len(offsets))
         offset = np.tile(offsets, state.n_out)
-        saving = np.zeros_like(offset)
+        now = constants(state)
         if self._adds(number):
-            now = constants(state)
             further, places = cheaper(now, state.bias_step)
             output, offset = np.concatenate([output, places]), np.concatenate([offset, further])
+        output, offset = output[hot[output]], offset[hot[output]]
+        saving = np.zeros_like(offset)
+        if self._adds(number):
             saving = lut_of_constants(now[output]) - lut_of_constants(now[output] + offset)
         none, old = np.zeros_like(offset), state.bias[output].astype(np.int64)
         return [self._entry(BIAS, number, none, output, none, offset, _worth(saving), old)]

@@ -11,7 +11,7 @@ import numpy as np
 from hwnas_hls.errors import ErrorKind, UserError
 from hwnas_hls.network.design import Design
 from hwnas_hls.network.emulator import output_fraction
-from hwnas_hls_plugins.estimators.refinement.arithmetic import FEATURE, WEIGHT, Moves, NumpyTrials
+from hwnas_hls_plugins.estimators.refinement.arithmetic import BIAS, FEATURE, WEIGHT, Moves, NumpyTrials
 from hwnas_hls_plugins.estimators.refinement.features import InputFeatures
 from hwnas_hls_plugins.estimators.refinement.laws import MILLI
 from hwnas_hls_plugins.estimators.refinement.losses import ONE, CrossEntropy, Loss, SquaredError
@@ -26,9 +26,8 @@ if TYPE_CHECKING:
 PRICES = (1e-5, 3e-5, 1e-4, 2e-4, 4e-4, 8e-4)
 #: A trial is rejected as soon as it has cost this many times the allowed total.
 _PATIENCE = 2.0
-#: It is looked at after each of these parts of the rows.
-_PARTS = 16
-_FEWEST_ROWS = 128
+#: Rows before it is looked at first; they double until the next look.
+_FIRST_ROWS = 128
 #: A weight is not tried again at this price if its cheapest change costs this many times the allowed loss.
 _COLD = 6.0
 
@@ -100,11 +99,13 @@ def ladder(
     values: NDArray[np.float64] | None = None,
     passes: int = 3,
     kernels: str = "auto",
+    since: float = 0.0,
     until: float = 0.0,
 ) -> list[Refined]:
     """One result per price, each continuing from the previous one; other arguments as in :func:`refine`.
 
     Args:
+        since: prices below this loss divided by the LUTs of the weights are left out.
         until: the first result with a smaller share of the LUTs than this is the last one.
     """
     if not prices or min(prices) <= 0 or list(prices) != sorted(prices):
@@ -112,6 +113,8 @@ def ladder(
     refinement = _Refinement(design, rows, labels, values, kernels=kernels)
     found: list[Refined] = []
     for price in prices:
+        if price * refinement.lut_before < since:
+            continue
         if found and found[-1].lut < until * found[-1].lut_before:
             break
         found.append(refinement.at(price, passes))
@@ -151,14 +154,14 @@ class _Refinement:
         native = serves(self._states, kernels)
         self._trials = (NativeTrials if native else NumpyTrials)(self._states, inputs, loss, self._features)
         self._scale = len(rows) * ONE
-        self._part = max(_FEWEST_ROWS, -(-len(rows) // _PARTS))
+        self._part = _FIRST_ROWS
         self._loss_before = self._trials.loss / self._scale
-        self._lut_before = self._list.cost(self._states) / MILLI
+        self.lut_before = self._list.cost(self._states) / MILLI
         self._changes = 0
 
     def at(self, price: float, passes: int) -> Refined:
         """The result at this price."""
-        hot = [np.ones(state.weight.shape, bool) for state in self._states]
+        hot = [np.ones((state.weight.shape[0] + 1, state.n_out), bool) for state in self._states]
         for _ in range(passes):
             made = self._sweep(price, hot)
             self._changes += made
@@ -170,12 +173,12 @@ class _Refinement:
             self._trials.loss / self._scale,
             self._loss_before,
             self._list.cost(self._states) / MILLI,
-            self._lut_before,
+            self.lut_before,
             self._changes,
         )
 
     def _sweep(self, price: float, hot: list[NDArray[np.bool_]]) -> int:
-        """Measure every move, then make the best ones first; weights far from acceptance leave ``hot``."""
+        """Measure every move, then make the best ones first; those far from acceptance leave ``hot``."""
         rate = price * self._scale / MILLI
         moves = self._list.of(self._trials, hot)
         everything = np.arange(len(moves))
@@ -198,12 +201,13 @@ class _Refinement:
     def _cool(
         moves: Moves, ratio: NDArray[np.float64], earns: NDArray[np.bool_], hot: list[NDArray[np.bool_]]
     ) -> None:
-        near = (moves.kind == WEIGHT) & ((ratio < _COLD) | earns | (moves.taken > 0))
-        for flags in hot:
+        near = (ratio < _COLD) | earns | (moves.taken > 0)
+        for number, flags in enumerate(hot):
+            here = near & (moves.layer == number)
             flags[...] = False
-        for number in np.unique(moves.layer):
-            these = near & (moves.layer == number)
-            hot[number][moves.input[these], moves.output[these]] = True
+            weights, biases = (here & (moves.kind == kind) for kind in (WEIGHT, BIAS))
+            flags[moves.input[weights], moves.output[weights]] = True
+            flags[-1, moves.output[biases]] = True
 
 
 def _loss(design: Design, rows: NDArray[np.int64], labels: NDArray[np.generic]) -> Loss:

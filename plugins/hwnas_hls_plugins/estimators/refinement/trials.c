@@ -3,6 +3,7 @@
  * All sums, values and losses are integers, so that nothing depends on an order of summation, a compiler
  * or a number of threads; arithmetic.py does the same in numpy. Matrices are features x rows.
  */
+#include <math.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -400,8 +401,9 @@ static void cut(Network *net, int64_t at, int64_t output) {
 
 /* Tries moves in the order given and, with `make`, makes those whose loss rises by less than rate x saving.
  *
- * part: rows between two looks; a move whose loss has risen beyond `patience` times what is allowed over
- * all rows is put down without the rest of them, its rise scaled up. Gives how many were made.
+ * part: rows before the first look; they double until the next. A move is put down without the other rows, its
+ * rise scaled up, if the scaled rise is beyond `patience` times what is allowed, times the square root of all
+ * rows over those seen: few rows are a noisy sample. Gives how many were made.
  */
 int64_t sweep(Network *net, Moves *moves, const int64_t *order, int64_t count, double rate, double patience,
               int64_t part, int64_t make) {
@@ -425,8 +427,9 @@ int64_t sweep(Network *net, Moves *moves, const int64_t *order, int64_t count, d
         const double allowed = rate * (double)moves->saving[at];
         const double most = allowed > 0.0 ? patience * allowed : 0.0;
         int64_t rise = 0, done = 0;
-        while (done < rows && !(done && (double)rise > most)) {
-            const int64_t to = rows - done > part ? done + part : rows;
+        while (done < rows && !(done && (double)rise > most * sqrt((double)done / (double)rows))) {
+            const int64_t more = done > part ? done : part;
+            const int64_t to = rows - done > more ? done + more : rows;
             rise += walk(net, move, done, to, 0);
             done = to;
         }
