@@ -37,17 +37,8 @@ def work_of(design: Design, rows: int) -> float:
 
 
 def affordable(work: Sequence[float], limit: float) -> list[bool]:
-    """Which parts are done within ``limit``.
-
-    Half of it goes to those with the least work, the rest to the first ones, which are the most important.
-    """
-    each = np.asarray(work, float)
-    order = np.argsort(each, kind="stable")
-    done = np.zeros(len(each), bool)
-    done[order[np.cumsum(each[order]) <= limit / 2]] = True
-    left = limit - float(each[done].sum())
-    for place in np.flatnonzero(~done).tolist():
-        if each[place] <= left:
-            done[place] = True
-            left -= float(each[place])
+    """Which parts are done: those with the least work, as many as ``limit`` allows; of equals, the first."""
+    order = np.argsort(np.asarray(work, float), kind="stable")
+    done = np.zeros(len(work), bool)
+    done[order[np.cumsum(np.asarray(work, float)[order]) <= limit]] = True
     return done.tolist()

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 #: Maximum number of rows for the refinement of single weights.
 _REFINED_ROWS = 8192
-#: Maximum work of a refinement of several designs (see the module ``refinement.work``): 45 s of one core.
-_REFINEMENT_WORK = 1.5e5
+#: Maximum work of a refinement of several designs (see the module ``refinement.work``): a minute of one core.
+_REFINEMENT_WORK = 2e5
 #: Prices of the refinement: loss per LUT.
 _PRICES = (1e-6, 3e-6, 1e-5, 3e-5, 1e-4, 2e-4, 4e-4, 8e-4, 1.6e-3, 3.2e-3)
 #: Passes at each of them. A third changes a sixth as much as the first, and the next price has its own.
@@ -254,9 +254,9 @@ class TrainingEstimator(Resumable, Refining):
     ) -> list[list[Refinement]]:
         """See :class:`~hwnas_hls.protocols.estimator.Refining`.
 
-        The loss is computed on at most 8,192 rows. The work is limited, too: half of it goes to the designs
-        with the least work, and half to the first ones. A ladder begins at a price in proportion to the LUTs,
-        and ends where a design has lost a fifth of them.
+        The loss is computed on at most 8,192 rows. The work is limited, too: the designs with the least work
+        are refined. A ladder begins at a price in proportion to the LUTs, and ends where a design has lost a
+        fifth of them.
         """
         from hwnas_hls.network.emulator import input_integers
         from hwnas_hls_plugins.estimators.refinement import ladder
