@@ -107,9 +107,7 @@ def chosen(
         return Choice(choose(useful, members), {}, {}, 0, plain)
     shortlist = _shortlist(above_floor(problem, population), _SHORTLIST * members)
     how = (
-        _on_rows(problem, judge, shortlist, on_step)
-        if many
-        else _in_folds(problem, store, shortlist, folds, on_step)
+        _on_rows(problem, judge, shortlist) if many else _in_folds(problem, store, shortlist, folds, on_step)
     )
     options = _options(problem, shortlist, how, refining, on_step)
     if not options:
@@ -146,15 +144,12 @@ class _Rescoring:
     words: str
 
 
-def _on_rows(
-    problem: Problem, judge: Judge, shortlist: Sequence[Record], on_step: Callable[[str], None]
-) -> _Rescoring:
+def _on_rows(problem: Problem, judge: Judge, shortlist: Sequence[Record]) -> _Rescoring:
     """The designs of the search, on the validation rows, or on the training rows too.
 
     Small networks fit their training rows little better than unseen ones, and few validation rows alone
     choose more by chance.
     """
-    on_step(f"refinement of {counted(len(shortlist), 'candidate')}")
     dataset = problem.dataset
     rows, method, source, known = dataset.validation, "validation rows", Source.EMULATED, ""
     if len(rows) < _MANY_ROWS and shares_trainings(problem.space, shortlist):
@@ -227,7 +222,7 @@ def _options(
     for number, (dataset, designs) in enumerate(held):
         if refining is not None:
             fold = f", fold {number + 1} of {len(held)}" if len(held) > 1 else ""
-            on_step(f"refinement of single weights{fold}")
+            on_step(f"refinement of single weights, {counted(len(records), 'candidate')}{fold}")
         there = [(place, design) for place, design in enumerate(designs) if design is not None]
         stops = [(place, 0.0, 1.0, design) for place, design in there]
         if refining is not None:

@@ -12,7 +12,6 @@ from hwnas_hls.network.design import Design
 from hwnas_hls.run.judging.judge import Judge
 from hwnas_hls.run.noise import Contender, distinct
 from hwnas_hls.run.problem import Problem
-from hwnas_hls.spec.notation import counted
 from hwnas_hls.values.front import hypervolume, non_dominated
 from hwnas_hls.values.record import Record
 
@@ -47,10 +46,11 @@ def picked(
     the test rows may order them differently.
     """
     members = problem.spec.members
+    on_step("costs of the designs on the front")
     found: list[Option] = []
     left = list(options)
     while left and len(found) < members:
-        front, left = _front(problem, judge, left, on_step)
+        front, left = _front(problem, judge, left)
         found += _largest(_beyond_noise(problem, front), members - len(found))
         if problem.spec.export.noise_filter:
             break
@@ -59,9 +59,7 @@ def picked(
     return found
 
 
-def _front(
-    problem: Problem, judge: Judge, options: Sequence[Option], on_step: Callable[[str], None]
-) -> tuple[list[Option], list[Option]]:
+def _front(problem: Problem, judge: Judge, options: Sequence[Option]) -> tuple[list[Option], list[Option]]:
     """The non-dominated options, with the costs of their designs, and the other ones."""
     found = list(options)
     while True:
@@ -71,7 +69,6 @@ def _front(
             on_front = set(places)
             rest = [option for place, option in enumerate(found) if place not in on_front]
             return [found[place] for place in places], rest
-        on_step(f"costs of {counted(len(due), 'design')}")
         # Others may take the places of those that turn out to be larger.
         for place, option in zip(due, _costed(problem, judge, [found[place] for place in due]), strict=True):
             found[place] = option

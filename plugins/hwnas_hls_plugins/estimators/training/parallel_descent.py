@@ -46,7 +46,8 @@ class _Progress:
                 networks = sum(count for count, _ in self._states)
                 slowest = max(left for _, left in self._states)
                 if networks:
-                    self._progress(f"{counted(networks, 'network')}, down to {slowest:.0%} of their adders")
+                    whose = "its" if networks == 1 else "their"
+                    self._progress(f"{counted(networks, 'network')}, down to {slowest:.0%} of {whose} adders")
 
         return take
 
