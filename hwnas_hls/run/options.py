@@ -60,10 +60,10 @@ def picked(
 
 
 def _front(problem: Problem, judge: Judge, options: Sequence[Option]) -> tuple[list[Option], list[Option]]:
-    """The non-dominated options, with the costs of their designs, and the other ones."""
+    """The non-dominated options, one per record, with the costs of their designs, and the other ones."""
     found = list(options)
     while True:
-        places = non_dominated([option.record.losses or () for option in found])
+        places = _one_each(found)
         due = [place for place in places if found[place].design is not None and not found[place].costed]
         if not due:
             on_front = set(places)
@@ -74,23 +74,51 @@ def _front(problem: Problem, judge: Judge, options: Sequence[Option]) -> tuple[l
             found[place] = option
 
 
+def _one_each(options: Sequence[Option]) -> list[int]:
+    """Places of the non-dominated options, one per record.
+
+    Of several of one record, the one with the largest hypervolume beside the others stays. Options that only
+    those left out dominated come in their place: the front has no gap there.
+    """
+    losses = np.array([option.record.losses or () for option in options])
+    reference = _reference(losses)
+    open_ = list(range(len(options)))
+    while True:
+        places = [open_[place] for place in non_dominated(losses[open_])]
+        by_record: dict[str, list[int]] = {}
+        for place in places:
+            by_record.setdefault(options[place].record.key, []).append(place)
+        kept = [own[0] for own in by_record.values() if len(own) == 1]
+        if len(kept) == len(by_record):
+            return places
+        dropped: set[int] = set()
+        for own in by_record.values():
+            if len(own) > 1:
+                volumes = [hypervolume(losses[[*kept, place]], reference) for place in own]
+                best = own[int(np.argmax(volumes))]
+                kept.append(best)
+                dropped |= set(own) - {best}
+        open_ = [place for place in open_ if place not in dropped]
+
+
+def _reference(losses: np.ndarray) -> list[float]:
+    """The corner of a hypervolume."""
+    corner: list[float] = (np.maximum(losses.max(axis=0), 1.0) + 1e-9).tolist()
+    return corner
+
+
 def _costed(problem: Problem, judge: Judge, options: Sequence[Option]) -> list[Option]:
-    """Options that have a design, with its costs, by the estimators that do not train."""
-    out = list(options)
-    left = list(range(len(options)))
-    while left:
-        # One design per candidate: estimators find a design by its candidate.
-        turn = {options[place].record.key: place for place in reversed(left)}.values()
-        left = [place for place in left if place not in turn]
-        some = [options[place] for place in turn]
-        items = judge.with_designs(
-            [one.record.candidate for one in some], [one.design for one in some if one.design is not None]
-        )
-        for place, item in zip(turn, items, strict=True):
-            record = options[place].record
-            estimates = {**record.estimates, **item.estimates}
-            record = dataclasses.replace(record, estimates=estimates, losses=problem.goal.losses(estimates))
-            out[place] = dataclasses.replace(options[place], record=record, costed=True)
+    """Options that have a design, one per record, with its costs, by the estimators that do not train."""
+    items = judge.with_designs(
+        [one.record.candidate for one in options],
+        [one.design for one in options if one.design is not None],
+    )
+    out = []
+    for option, item in zip(options, items, strict=True):
+        estimates = {**option.record.estimates, **item.estimates}
+        losses = problem.goal.losses(estimates)
+        record = dataclasses.replace(option.record, estimates=estimates, losses=losses)
+        out.append(dataclasses.replace(option, record=record, costed=True))
     return out
 
 
@@ -106,7 +134,7 @@ def _beyond_noise(problem: Problem, front: Sequence[Option]) -> list[Option]:
 def _largest(options: Sequence[Option], count: int) -> list[Option]:
     """At most ``count`` options, one per record: the ends, then greedily the largest hypervolume."""
     losses = np.array([option.record.losses for option in options])
-    reference = np.maximum(losses.max(axis=0), 1.0) + 1e-9
+    reference = _reference(losses)
     taken: list[int] = []
     open_ = list(range(len(options)))
 
@@ -119,5 +147,5 @@ def _largest(options: Sequence[Option], count: int) -> list[Option]:
         if open_ and len(taken) < count:
             take(min(open_, key=lambda place: (column[place], place)))
     while open_ and len(taken) < count:
-        take(max(open_, key=lambda place: (hypervolume(losses[[*taken, place]], reference.tolist()), -place)))
+        take(max(open_, key=lambda place: (hypervolume(losses[[*taken, place]], reference), -place)))
     return [options[place] for place in sorted(taken)]

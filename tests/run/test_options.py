@@ -85,7 +85,9 @@ def test_costs_of_designs_decide(registry: Registry, toy_spec: MakeSpec) -> None
     assert options[3].record.key not in {key for asked in judge.asked for key in asked}
 
 
-def test_designs_of_one_record_are_solved_one_at_a_time(registry: Registry, toy_spec: MakeSpec) -> None:
+def test_one_of_several_designs_of_a_record_is_solved_and_exported(
+    registry: Registry, toy_spec: MakeSpec
+) -> None:
     problem = resolve(toy_spec(objectives=OBJECTIVES), registry)
     options = [
         option(problem, 0, 0.9, 100, 100),
@@ -94,9 +96,22 @@ def test_designs_of_one_record_are_solved_one_at_a_time(registry: Registry, toy_
     ]
     found, judge = taken(problem, options)
     assert all(len(set(asked)) == len(asked) for asked in judge.asked)
-    assert sum(map(len, judge.asked)) == 3
-    # One design of a record is exported.
+    assert sum(map(len, judge.asked)) == 2
     assert found == [(0, 100), (1, 30)]
+
+
+def test_designs_hidden_by_a_record_that_is_taken_once_fill_its_gap(
+    registry: Registry, toy_spec: MakeSpec
+) -> None:
+    problem = resolve(toy_spec(objectives=OBJECTIVES), registry)
+    options = [
+        option(problem, 0, 0.95, 300, 300),
+        option(problem, 0, 0.5, 20, 20, 1e-4),
+        # The second design of record 0 dominates it, and only one of them is exported.
+        option(problem, 1, 0.49, 25, 25),
+        option(problem, 2, 0.4, 10, 10),
+    ]
+    assert taken(problem, options)[0] == [(0, 300), (1, 25), (2, 10)]
 
 
 def test_without_the_noise_filter_the_designs_behind_the_front_follow(
