@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 #: Maximum number of rows for the refinement of single weights.
 _REFINED_ROWS = 8192
-#: Maximum work of a refinement of several designs (see the module ``refinement.work``): a minute of one core.
-_REFINEMENT_WORK = 2e5
+#: Maximum work of a refinement of several designs (see the module ``refinement.work``): two minutes of one core.
+_REFINEMENT_WORK = 4e5
 #: Prices of the refinement: loss per LUT.
 _PRICES = (1e-6, 3e-6, 1e-5, 3e-5, 1e-4, 2e-4, 4e-4, 8e-4, 1.6e-3, 3.2e-3)
 #: Passes at each of them. A third changes a sixth as much as the first, and the next price has its own.
