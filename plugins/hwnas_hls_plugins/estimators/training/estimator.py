@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 #: Maximum number of rows for the refinement of single weights.
 _REFINED_ROWS = 8192
-#: Maximum work of a refinement of several designs (see the module ``refinement.work``): two minutes of one core.
+#: Maximum work of a refinement of several designs (see ``refinement.work``): two minutes of one core.
 _REFINEMENT_WORK = 4e5
 #: Prices of the refinement: loss per LUT.
 _PRICES = (1e-6, 3e-6, 1e-5, 3e-5, 1e-4, 2e-4, 4e-4, 8e-4, 1.6e-3, 3.2e-3)
