@@ -135,7 +135,7 @@ def resume(
 
 @contextlib.contextmanager
 def _resumable(folder: Path) -> Iterator[None]:
-    """Add to an error of the disk during a run what is left of it, and how to go on."""
+    """Add to an error of a file during a run that its results are kept, and how to go on."""
     try:
         yield
     except UserError:
@@ -144,7 +144,8 @@ def _resumable(folder: Path) -> Iterator[None]:
         if error.kind is not ErrorKind.NOT_ACCESSIBLE:
             raise
         raise HwnasError(
-            f"{error}\n  finished work is kept; make room, then: hwnas-hls resume {shlex.quote(str(folder))}",
+            f"{error}\n  finished work is kept; remove the cause (a full disk, for example), then: "
+            f"hwnas-hls resume {shlex.quote(str(folder))}",
             kind=error.kind,
         ) from error
 

@@ -16,6 +16,7 @@ from hwnas_hls.network.emulator import emulate, output_fraction
 from hwnas_hls.network.precision import ROUNDINGS, FixedType
 from hwnas_hls_plugins.estimators.da_law import lut_of, sums_of
 from hwnas_hls_plugins.estimators.refinement import ladder, refine, simplify
+from hwnas_hls_plugins.estimators.refinement.ladders import ladders
 from hwnas_hls_plugins.estimators.refinement.laws import lut_of_weights
 from hwnas_hls_plugins.estimators.refinement.losses import ONE, CrossEntropy, SquaredError
 from hwnas_hls_plugins.estimators.refinement.native import library
@@ -302,6 +303,21 @@ def test_a_ladder_begins_at_a_price_for_its_size() -> None:
     whole = ladder(design, rows, labels, (1e-6, 1e-4, 1e-2))
     late = ladder(design, rows, labels, (1e-6, 1e-4, 1e-2), since=1e-4 * whole[0].lut_before)
     assert [stop.price for stop in late] == [1e-4, 1e-2]
+
+
+def test_a_ladder_of_multipliers_goes_further_down_than_one_of_adders() -> None:
+    """Designs of adders come from a removal, which has others that are smaller."""
+    for strategy, least, power in ((DA, 0.8, 1.3), ("Latency", 0.5, 1.0)):
+        design = chain(strategy=strategy)
+        rows, labels = rows_of(design)
+        x = rows * 2.0**-design.architecture.input.fraction
+        (stops,) = ladders([design], x, labels, [np.inf])
+        law = ladder(design, rows, labels, [stop.price for stop in stops], passes=2)
+        assert [stop.kept for stop in stops] == [(one.lut / one.lut_before) ** power for one in law]
+        shares = [one.lut / one.lut_before for one in law]
+        assert all(share >= least for share in shares[:-1])
+    # The last strategy has gone below the end of the other.
+    assert any(share < 0.8 for share in shares[:-1])
 
 
 def test_work_is_spent_on_designs_with_the_least() -> None:

@@ -91,14 +91,14 @@ class NumpyTrials:
         return self._inputs if number < 0 else self.states[number].values
 
     def sweep(
-        self, moves: Moves, order: NDArray[np.int64], rate: float, patience: float, part: int, make: bool
+        self, moves: Moves, order: NDArray[np.int64], rate: float, patience: float, first: int, make: bool
     ) -> int:
         """Try moves in this order; make those whose loss rises by less than ``rate x saving``.
 
         Args:
-            part: rows before the first look; they double until the next. A move is rejected without the other
-                rows, with its rise scaled up, if the scaled rise exceeds the allowed total by ``patience``
-                times the square root of all rows over those seen: few rows are a noisy sample.
+            first: rows before the first look; they double until the next. A move is rejected without the
+                other rows, with its rise scaled up, if the scaled rise exceeds the allowed total by
+                ``patience`` times the square root of all rows over those seen: few rows are a noisy sample.
 
         Returns:
             the number of moves made.
@@ -111,7 +111,7 @@ class NumpyTrials:
             most = patience * allowed if allowed > 0.0 else 0.0
             rise = done = 0
             while done < self.rows and not (done and rise > most * math.sqrt(done / self.rows)):
-                upto = min(done + max(done, part), self.rows)
+                upto = min(done + max(done, first), self.rows)
                 rise += self._walk(moves, place, self._every[done:upto], keep=False)
                 done = upto
             moves.rise[place] = rise // done * self.rows if done < self.rows else rise

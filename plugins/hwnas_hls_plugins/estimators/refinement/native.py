@@ -127,7 +127,7 @@ class NativeTrials:
         return self._inputs if number < 0 else self.states[number].values
 
     def sweep(
-        self, moves: Moves, order: NDArray[np.int64], rate: float, patience: float, part: int, make: bool
+        self, moves: Moves, order: NDArray[np.int64], rate: float, patience: float, first: int, make: bool
     ) -> int:
         """Like :meth:`NumpyTrials.sweep`."""
         entry = _Moves(*(getattr(moves, name).ctypes.data for name in _MOVES))
@@ -136,7 +136,7 @@ class NativeTrials:
         made = int(
             self._kernels.sweep(
                 *(network, ctypes.byref(entry), order.ctypes.data, len(order)),
-                *(rate, patience, part, int(make)),
+                *(rate, patience, first, int(make)),
             )
         )
         self.loss = int(self._losses.sum())

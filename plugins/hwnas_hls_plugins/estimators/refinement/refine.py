@@ -154,7 +154,6 @@ class _Refinement:
         native = serves(self._states, kernels)
         self._trials = (NativeTrials if native else NumpyTrials)(self._states, inputs, loss, self._features)
         self._scale = len(rows) * ONE
-        self._part = _FIRST_ROWS
         self._loss_before = self._trials.loss / self._scale
         self.lut_before = self._list.cost(self._states) / MILLI
         self._changes = 0
@@ -182,7 +181,7 @@ class _Refinement:
         rate = price * self._scale / MILLI
         moves = self._list.of(self._trials, hot)
         everything = np.arange(len(moves))
-        self._trials.sweep(moves, everything, rate, _PATIENCE, self._part, make=False)
+        self._trials.sweep(moves, everything, rate, _PATIENCE, _FIRST_ROWS, make=False)
         allowed = rate * moves.saving
         ratio = np.full(len(moves), np.inf)
         np.divide(moves.rise, allowed, out=ratio, where=moves.saving > 0)
@@ -191,7 +190,7 @@ class _Refinement:
         likely = (ratio < _PATIENCE) | earns
         order = np.lexsort((moves.rise, ratio, earns))
         order = order[likely[order]]
-        made = self._trials.sweep(moves, order, rate, _PATIENCE, self._part, make=True)
+        made = self._trials.sweep(moves, order, rate, _PATIENCE, _FIRST_ROWS, make=True)
         for place in np.flatnonzero((moves.kind == FEATURE) & (moves.taken > 0)).tolist():
             self._features.change(int(moves.input[place]), int(moves.value[place]))
         self._cool(moves, ratio, earns, hot)

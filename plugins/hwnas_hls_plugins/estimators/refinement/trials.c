@@ -401,12 +401,12 @@ static void cut(Network *net, int64_t at, int64_t output) {
 
 /* Tries moves in the order given and, with `make`, makes those whose loss rises by less than rate x saving.
  *
- * part: rows before the first look; they double until the next. A move is put down without the other rows, its
+ * first: rows before the first look; they double until the next. A move is put down without the other rows, its
  * rise scaled up, if the scaled rise is beyond `patience` times what is allowed, times the square root of all
  * rows over those seen: few rows are a noisy sample. Gives how many were made.
  */
 int64_t sweep(Network *net, Moves *moves, const int64_t *order, int64_t count, double rate, double patience,
-              int64_t part, int64_t make) {
+              int64_t first, int64_t make) {
     int64_t made = 0;
     const int64_t rows = net->rows;
     for (int64_t place = 0; place < count; place++) {
@@ -428,7 +428,7 @@ int64_t sweep(Network *net, Moves *moves, const int64_t *order, int64_t count, d
         const double most = allowed > 0.0 ? patience * allowed : 0.0;
         int64_t rise = 0, done = 0;
         while (done < rows && !(done && (double)rise > most * sqrt((double)done / (double)rows))) {
-            const int64_t more = done > part ? done : part;
+            const int64_t more = done > first ? done : first;
             const int64_t to = rows - done > more ? done + more : rows;
             rise += walk(net, move, done, to, 0);
             done = to;

@@ -12,11 +12,10 @@ from hwnas_hls.network.design import Design
 _MOVES = 4
 #: Updates per output and row for the loss: the largest output, an exponential and a sum.
 _LOSS = 3
-
-
 #: Most moves are rejected after a share of the rows that decreases with the size of a network, so the time of
-#: a ladder is no multiple of the updates. Measured: 30 designs of four tables with 1e6 to 4e10 updates took
-#: 0.3 ms times the updates to this power, within a factor of two (one busy x86 core with AVX2).
+#: a ladder is no multiple of the updates. Measured: 21 designs of five tables with 1e6 to 4e10 updates took
+#: 0.3 ms times the updates to this power, within a factor of 2.5; the largest one with two classes took a
+#: quarter (one busy x86 core with AVX2).
 _POWER = 0.4
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -13,7 +12,6 @@ from hwnas_hls.network.architecture import Architecture
 from hwnas_hls.network.design import Design
 from hwnas_hls.protocols.estimator import Context, Keep, Paused, Refinement, Refining, Resumable, keep_all
 from hwnas_hls.protocols.task import REGRESSION, Dataset, joined
-from hwnas_hls.system.cores import available_cores
 from hwnas_hls.values.candidate import Candidate, digest
 from hwnas_hls.values.estimate import Estimate, Estimates, measured
 from hwnas_hls_plugins.estimators.training.config import TrainingConfig
@@ -28,19 +26,6 @@ if TYPE_CHECKING:
 
 #: Maximum number of rows for the refinement of single weights.
 _REFINED_ROWS = 8192
-#: Maximum work of a refinement of several designs (see ``refinement.work``): two minutes of one core.
-_REFINEMENT_WORK = 4e5
-#: Prices of the refinement: loss per LUT.
-_PRICES = (1e-6, 3e-6, 1e-5, 3e-5, 1e-4, 2e-4, 4e-4, 8e-4, 1.6e-3, 3.2e-3)
-#: Passes at each of them. A third changes a sixth as much as the first, and the next price has its own.
-_PASSES = 2
-#: The first price, times the LUTs of a design: lower ones change nearly nothing.
-_FIRST_PRICE = 0.02
-#: Digits that are left share more adders: the share of da4ml's cost that a refinement kept was that of the
-#: weights' law to a power of 1.1 to 1.8 (20 refined designs of 650 to 14,000 LUTs).
-_SHARED = 1.3
-#: Share of the LUTs at which a ladder ends. Other designs of the same removal are smaller and better then.
-_LEAST_KEPT = 0.8
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -254,52 +239,13 @@ class TrainingEstimator(Resumable, Refining):
     ) -> list[list[Refinement]]:
         """See :class:`~hwnas_hls.protocols.estimator.Refining`.
 
-        The loss is computed on at most 8,192 rows. The work is limited, too: the designs with the least work
-        are refined. A ladder begins at a price in proportion to the LUTs, and ends where a design has lost a
-        fifth of them.
+        The loss is computed on at most 8,192 rows.
         """
-        from hwnas_hls.network.emulator import input_integers
-        from hwnas_hls_plugins.estimators.refinement import ladder
-        from hwnas_hls_plugins.estimators.refinement.saturation import without_idle_saturation
-        from hwnas_hls_plugins.estimators.refinement.work import affordable, work_of
+        from hwnas_hls_plugins.estimators.refinement.ladders import ladders
 
         rows = refinement_rows(split, dataset, self.schedule, _REFINED_ROWS)
         labels = dataset.wanted(rows) if dataset.kind == REGRESSION else rows.y
-        wanted = affordable([work_of(design, len(rows)) for design in designs], _REFINEMENT_WORK)
-
-        def of(design: Design, most: float, want: bool) -> list[Refinement]:
-            prices = [price for price in _PRICES if price <= most]
-            if not prices or not want:
-                return []
-            try:
-                values = None
-                if design.architecture.narrow_features and design.preprocessing is not None:
-                    values = design.preprocessing(rows.x)
-                given = input_integers(design, rows.x)
-                stops = ladder(
-                    design,
-                    given,
-                    labels,
-                    prices,
-                    values=values,
-                    passes=_PASSES,
-                    since=_FIRST_PRICE,
-                    until=_LEAST_KEPT,
-                )
-            except Unsupported:
-                return []
-            return [
-                Refinement(
-                    without_idle_saturation(stop.design, given),
-                    stop.price,
-                    (stop.lut / max(stop.lut_before, 1.0)) ** _SHARED,
-                )
-                for stop in stops
-            ]
-
-        # The compiled kernels release the GIL; the result does not depend on the number of threads.
-        with ThreadPoolExecutor(min(available_cores(), 4)) as pool:
-            return list(pool.map(of, designs, until, wanted))
+        return ladders(designs, rows.x, labels, until)
 
     def _wanted(
         self, candidates: Sequence[Candidate], context: Context, *, alone: bool = False
