@@ -38,6 +38,8 @@ READ = (
     "an ONNX or QONNX file (.onnx)",
     "a Keras or QKeras file (.keras, .h5)",
 )
+#: Operators that hls4ml's ONNX converter leaves out, beside those that it converts.
+_SKIPPED_OPERATORS = ("Dropout", "Identity")
 #: Classes of ``torch.nn`` that a torch file may contain.
 _TORCH_CLASSES = (
     "Sequential",
@@ -157,7 +159,7 @@ def _of_state_dict(state: Mapping[str, Any], path: Path) -> Any:
         if not name.endswith("weight") or weight.ndim != 2:
             if name.endswith("weight") or not name.endswith("bias"):
                 raise Unsupported(
-                    f"{path}: a state_dict with {name!r}: only Linear layers can be read from a state_dict; "
+                    f"a state_dict with {name!r}: only Linear layers can be read from a state_dict; "
                     "save the torch.nn.Sequential itself"
                 )
             continue
@@ -177,7 +179,7 @@ def _of_state_dict(state: Mapping[str, Any], path: Path) -> Any:
 def _of_onnx(path: Path, precision: str, strategy: str) -> Query:
     try:
         import hls4ml
-        import onnx
+        import onnx  # noqa: F401
         import qonnx.util.cleanup  # noqa: F401
     except ImportError as error:
         raise ToolMissing(
@@ -185,11 +187,53 @@ def _of_onnx(path: Path, precision: str, strategy: str) -> Query:
         ) from error
     return _converted(
         path,
-        lambda: _cleaned(onnx.load(str(path))),
+        lambda: _readable(_cleaned(_onnx_file(path)), path),
         hls4ml.utils.config_from_onnx_model,
         hls4ml.converters.convert_from_onnx_model,
         precision,
         strategy,
+    )
+
+
+def _onnx_file(path: Path) -> Any:
+    """The model in an ONNX file."""
+    import onnx
+
+    try:
+        return onnx.load(str(path))
+    except Exception as error:  # a damaged file can make the parser raise almost anything
+        raise UserError(
+            "not an ONNX file that can be read",
+            where=str(path),
+            found=" ".join(str(error).split())[:200],
+            remedy="export the network again",
+            kind=ErrorKind.WRONG_FORMAT,
+        ) from error
+
+
+def _readable(model: Any, path: Path) -> Any:
+    """``model`` if hls4ml's converter knows all of its operators.
+
+    Raises:
+        UserError: it has others, which are named.
+    """
+    from hls4ml.converters.onnx_to_hls import get_supported_onnx_layers
+
+    known = {*get_supported_onnx_layers(), *_SKIPPED_OPERATORS}
+    foreign = dict.fromkeys(node.op_type for node in model.graph.node if node.op_type not in known)
+    if not foreign:
+        return model
+    remedy = (
+        "of the ONNX files of hwnas-hls, give model.qonnx.onnx or the design folder (model.onnx is for ONNX "
+        "Runtime); of other tools, a file with the operators that hls4ml reads: "
+        + ", ".join(sorted({*known, "Gemm"} - foreign.keys()))
+    )
+    raise UserError(
+        "hls4ml's converter does not read all operators of this ONNX file",
+        where=str(path),
+        found=", ".join(foreign),
+        remedy=remedy,
+        kind=ErrorKind.UNSUPPORTED,
     )
 
 
@@ -248,9 +292,11 @@ def _converted(
             config = config_from(model, granularity="name", backend="Vitis", default_precision=default)
             config["Model"]["Strategy"] = strategy
             graph = convert_from(model, hls_config=config, backend="Vitis", output_dir=folder)
+        except UserError:
+            raise
         except Exception as error:  # hls4ml and the model's packages raise whatever their code runs into
             words = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-            raise Unsupported(f"{path}: hls4ml cannot convert this model: {words}") from error
+            raise Unsupported(f"hls4ml cannot convert this model: {words}") from error
         return dataclasses.replace(query_of_graph(graph), name=path.stem)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from refusal import refused
 
-from hwnas_hls.errors import ErrorKind, ToolMissing, Unsupported
+from hwnas_hls.errors import ErrorKind, ToolMissing, Unsupported, UserError
 from hwnas_hls.hls4ml.models import read_model
 from hwnas_hls.hls4ml.notes import NoteKind
 from hwnas_hls.hls4ml.query_design import design_of_query
@@ -150,6 +150,31 @@ def test_a_linear_layer_exported_by_torch_is_read_from_onnx(
     assert capsys.readouterr().out == ""
 
 
+def test_operators_that_hls4ml_does_not_read_are_named(tmp_path: Path) -> None:
+    """``model.onnx``, for ONNX Runtime, rounds by standard operators; ``model.qonnx.onnx`` lies beside it."""
+    pytest.importorskip("qonnx")
+    pytest.importorskip("onnx")
+    pytest.importorskip("hls4ml")
+    from hwnas_hls_plugins.exporters.onnx_export.exact import exact_model
+
+    path = tmp_path / "model.onnx"
+    path.write_bytes(exact_model(sample_design()).SerializeToString())
+    with refused(ErrorKind.UNSUPPORTED, where=str(path), mentions=["model.qonnx.onnx", "MatMul"]) as caught:
+        read_model(path)
+    assert isinstance(caught.value, UserError)
+    assert str(caught.value.found).split(", ") == ["Floor", "Clip"]
+    assert str(caught.value).count(str(path)) == 1
+
+
+def test_a_damaged_onnx_file_is_named(tmp_path: Path) -> None:
+    pytest.importorskip("qonnx")
+    pytest.importorskip("hls4ml")
+    path = tmp_path / "model.onnx"
+    path.write_bytes(b"no ONNX file")
+    with refused(ErrorKind.WRONG_FORMAT, where=str(path)):
+        read_model(path)
+
+
 def test_own_designs_are_judged_first_and_exported_as_they_are(
     registry: Registry, toy_spec: MakeSpec, tmp_path: Path
 ) -> None:
@@ -194,6 +219,16 @@ def test_widths_that_do_not_fit_the_task_are_refused(
     assert not (tmp_path / "run").exists()
     with refused(ErrorKind.MISSING, mentions=["nowhere.pt"]):
         started(toy_spec(seeds=[{"design": "nowhere.pt"}]), registry, tmp_path / "run")
+
+
+def test_a_design_that_is_not_emulated_exactly_is_refused_before_the_run(
+    registry: Registry, toy_spec: MakeSpec, tmp_path: Path
+) -> None:
+    nn, path = torch.nn, tmp_path / "model.pt"
+    torch.save(nn.Sequential(nn.Linear(features_of(registry), 3), nn.Tanh(), nn.Linear(3, 2)), path)
+    with refused(ErrorKind.UNSUPPORTED, where=str(path), mentions=["layer 0", "tanh", "relu"]):
+        started(toy_spec(seeds=[{"design": str(path)}]), registry, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_mlp_space_finds_nearest_candidate() -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
-from hwnas_hls.errors import ErrorKind, UserError
+from hwnas_hls.errors import ErrorKind, Unsupported, UserError
 from hwnas_hls.evidence.scoring import real_outputs, scores
 from hwnas_hls.network.architecture import Architecture, Dense
 from hwnas_hls.network.design import Design, Preprocessing
@@ -29,8 +29,8 @@ def known_of_seed(problem: Problem, seed: SeedTable) -> Iterator[KnownDesign]:
     """The design that a seed names, and the candidate of the space that is nearest to it, if any.
 
     Raises:
-        UserError: the design does not exist, cannot be read, or does not fit the task.
-        Unsupported: it contains something that cannot be built, which is named.
+        UserError: the design does not exist, cannot be read, contains something that cannot be built, which
+            is named, or does not fit the task.
     """
     name = seed.name or (seed.design if _WIDTHS.fullmatch(seed.design) else Path(seed.design).name)
     origin = f"{YOURS}: {name}"
@@ -112,7 +112,17 @@ def _design(problem: Problem, seed: SeedTable) -> Design:
         preprocessing = None
         if seed.inputs == "standardised":
             preprocessing = Preprocessing(*dataset.standardisation, dataset.features)
-        design = design_of_query(query, preprocessing=preprocessing, labels=dataset.labels)
+        try:
+            design = design_of_query(query, preprocessing=preprocessing, labels=dataset.labels)
+        except Unsupported as error:
+            raise UserError(
+                "your design cannot be built exactly",
+                where=str(path),
+                found=error,
+                remedy="give dense layers one after the other, with their weights, and relu or no activation "
+                "between them (a softmax at the end is left out); `hwnas-hls predict` takes more",
+                kind=error.kind,
+            ) from error
         if seed.inputs == "standardised":
             design = scaled_design(design, dataset.scaling)
     _check_shape(problem, seed, design.architecture)

@@ -31,8 +31,7 @@ def gathered(problem: Problem, store: Store) -> list[KnownDesign]:
         store: of the run; evaluations of earlier runs are copied into it.
 
     Raises:
-        UserError: a design or an earlier run cannot be read or does not fit the data.
-        Unsupported: a design contains something that cannot be built.
+        UserError: a design or an earlier run cannot be read, cannot be built or does not fit the data.
     """
     known: list[KnownDesign] = []
     for seed in problem.spec.seeds:
