@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hwnas_hls.network.architecture import Architecture
-from hwnas_hls.protocols.plugin import Isolatable
+from hwnas_hls.protocols.plugin import Isolatable, silent
 from hwnas_hls.values.candidate import Candidate
 from hwnas_hls.values.estimate import Estimate, Estimates, Metric
 
@@ -28,10 +28,6 @@ Keep = Callable[[Sequence[int], Sequence[float], float], Sequence[bool]]
 def keep_all(indices: Sequence[int], scores: Sequence[float], progress: float) -> list[bool]:
     """A :data:`Keep` that stops no candidate."""
     return [True] * len(indices)
-
-
-def silent(words: str) -> None:
-    """The default of :attr:`Context.progress`: reports nothing."""
 
 
 def no_siblings(candidate: Candidate) -> tuple[Candidate, ...]:

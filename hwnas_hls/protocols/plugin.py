@@ -7,6 +7,10 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 
+def silent(words: str) -> None:
+    """The default of every ``progress``: reports nothing."""
+
+
 @dataclass(frozen=True)
 class NoConfig:
     """The configuration of a plugin without settings."""

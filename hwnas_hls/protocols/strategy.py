@@ -25,8 +25,9 @@ _LATTICE_LIMIT = 20_000
 class Strategy(Plugin):
     """Proposes candidates and learns from their records.
 
-    The constructor takes, by name, any of ``config space goal seed task target``. A strategy
-    owns its random state and uses no global one.
+    The constructor takes, by name, any of ``config space goal seed task target clock_ns progress``.
+    A strategy owns its random state and uses no global one. One whose :meth:`ask` takes seconds
+    calls ``progress("epoch 3 of 10")`` with a short text, as often as it likes.
 
     A resumed run creates a new strategy, calls :meth:`tell` once per past batch, in order, and then
     :meth:`restore` with the state saved after the last batch. From there it must continue exactly as

@@ -47,7 +47,7 @@ class Problem:
     estimators: Sequence[ConfiguredPlugin]
     trainer: ConfiguredPlugin | None
     synthesizer: Synthesizer | None
-    make_strategy: Callable[[], Strategy]
+    make_strategy: Callable[[Callable[[str], None]], Strategy]
     lacking: str = ""
 
     def architecture(self, candidate: Candidate) -> Architecture:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from hwnas_hls.network.layers import Weighted
 from hwnas_hls.plugin.faults import PLUGIN_FAULTS, PluginError, blamed
 from hwnas_hls.plugin.registry import Registry
 from hwnas_hls.plugin.returned import dataset_fault
+from hwnas_hls.protocols.plugin import silent
 from hwnas_hls.protocols.space import Space
 from hwnas_hls.protocols.strategy import Strategy
 from hwnas_hls.protocols.synthesizer import Synthesizer
@@ -82,10 +83,11 @@ def resolve(spec: Spec, registry: Registry) -> Problem:
     spec = dataclasses.replace(spec, estimators=configured)
     goal = goal_of(spec, dataset, target, clock_ns, [part.instance for part in estimators])
     common |= {"goal": goal, "objectives": goal.objectives, "limits": goal.limits}
-    spec = _strategy(spec, registry, common)
+    spec = _strategy(spec, registry, {**common, "progress": silent})
 
-    def make_strategy() -> Strategy:
-        strategy: Strategy = _build(spec, registry, "strategy", spec.strategy, common)[1]
+    def make_strategy(progress: Callable[[str], None]) -> Strategy:
+        given = {**common, "progress": progress}
+        strategy: Strategy = _build(spec, registry, "strategy", spec.strategy, given)[1]
         return strategy
 
     for name in spec.run.exporters:

@@ -162,7 +162,10 @@ class Search:
     @functools.cached_property
     def strategy(self) -> Strategy:
         """The strategy, built on first use."""
-        return self.problem.make_strategy()
+        return self.problem.make_strategy(self._strategy_progress)
+
+    def _strategy_progress(self, words: str) -> None:
+        self.judge.calls.on_phase(f"batch {self._next_batch + 1}: {self.problem.spec.strategy.name}, {words}")
 
     def run(self) -> None:
         """Search until the budget is spent or the space is exhausted."""

@@ -10,6 +10,7 @@ from hwnas_hls import testing
 from hwnas_hls.errors import HwnasError, UserError
 from hwnas_hls.plugin.offers import BUILTIN, KINDS, Offer
 from hwnas_hls.plugin.registry import Registry
+from hwnas_hls.protocols.plugin import silent
 from hwnas_hls.protocols.space import Space
 from hwnas_hls.testing.samples import TinySpace, sample_dataset, sample_goal, sample_target
 from hwnas_hls.values.objective import Goal
@@ -76,6 +77,7 @@ def contract_of(registry: Registry, offer: Offer) -> testing.Contract:
     def build(**more: Any) -> Any:
         available = {"task": sample_dataset(), "target": sample_target(), "clock_ns": 5.0, "seed": 0}
         available |= {"space": TinySpace(), "goal": sample_goal(), "objectives": (), "limits": ()}
+        available["progress"] = silent
         return registry.build(offer, {}, f"--check {offer.name}", **{**available, **more})
 
     class OfSpace(testing.SpaceContract):

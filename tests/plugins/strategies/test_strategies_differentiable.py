@@ -239,11 +239,17 @@ def test_search_begins_with_networks_of_supernets(tmp_path: Path) -> None:
     problem = resolve(spec, Registry())
     store = Store(tmp_path)
     search = Search.resume(problem, store)
+    phases: list[str] = []
+    search.judge.calls.on_phase = phases.append
     search.run()
     records = store.records()
     search.close()
     store.close()
     assert len(records) == 4
+    # Supernets train before there is any candidate: one phase per epoch.
+    own = [words for words in phases if "differentiable" in words]
+    assert own == phases[:8]
+    assert all("batch 1" in words and f"{epoch} of 8" in words for epoch, words in enumerate(own, 1))
     scores = [record.estimates["accuracy"].value for record in records if "accuracy" in record.estimates]
     assert sum(score > 0.7 for score in scores) >= 2
     for source, layer in itertools.chain.from_iterable(

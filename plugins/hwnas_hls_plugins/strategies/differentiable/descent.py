@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from hwnas_hls.protocols.target import Target
 from hwnas_hls.protocols.task import CLASSIFICATION, Dataset
+from hwnas_hls.spec.notation import counted
 from hwnas_hls.values.objective import Goal
 from hwnas_hls_plugins.estimators.training.threads import threads
 from hwnas_hls_plugins.strategies.differentiable.config import DifferentiableConfig
@@ -45,6 +46,7 @@ def descend(
     clock_ns: float,
     config: DifferentiableConfig,
     seed: int,
+    progress: Callable[[str], None],
 ) -> list[Distribution]:
     """Train one supernet per trade-off and return the final distributions of their choices.
 
@@ -52,6 +54,7 @@ def descend(
 
     Args:
         seed: seed of all random numbers; global random states are not used.
+        progress: called at the start of each epoch.
     """
     with threads(1):
         generator = torch.Generator().manual_seed(seed)
@@ -69,6 +72,7 @@ def descend(
             rate = config.learning_rate * 0.5 * (1 + math.cos(math.pi * epoch / config.epochs))
             weights.param_groups[0]["lr"] = rate
             net.rank_weights()
+            progress(f"{counted(net.count, 'supernet')}, epoch {epoch + 1} of {config.epochs}")
             for step, (features, targets) in enumerate(rows.batches(np.random.default_rng([seed, epoch]))):
                 # Only every second step updates the choices, because their gradients are expensive.
                 moving = searching and step % 2 == 0

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from hwnas_hls.errors import ErrorKind, HwnasError, UserError
+from hwnas_hls.protocols.plugin import silent
 from hwnas_hls.protocols.space import Space
 from hwnas_hls.protocols.strategy import Proposals, Strategy, batch_rng, batch_seed
 from hwnas_hls.protocols.target import Target
@@ -50,6 +51,7 @@ class DifferentiableStrategy(Strategy):
         task: provides the training rows of the supernets.
         target: the part, for the cost model.
         clock_ns: clock period; default that of the target.
+        progress: called with each epoch of the supernets.
 
     Raises:
         UserError: the space has unsupported knobs or does not match the task.
@@ -68,8 +70,9 @@ class DifferentiableStrategy(Strategy):
         task: Dataset,
         target: Target,
         clock_ns: float | None = None,
+        progress: Callable[[str], None] = silent,
     ) -> None:
-        self.config = config
+        self.config, self.progress = config, progress
         self.goal, self.seed = goal, seed
         self.task, self.target, self.clock_ns = task, target, clock_ns or target.clock_ns
         self.relaxation = Relaxation(self.name, space)
@@ -139,6 +142,7 @@ class DifferentiableStrategy(Strategy):
             self.clock_ns,
             self.config,
             batch_seed(self.name, self.seed, 0, "supernets"),
+            self.progress,
         )
         self._trained = True
         return list(self._discretised(found, batch_rng(self.name, self.seed, 0, "discretised")))
