@@ -32,7 +32,7 @@ from hwnas_hls.run.folder import new_folder, run_spec
 from hwnas_hls.run.known.designs import split_yours, with_known
 from hwnas_hls.run.known.sources import check_sources
 from hwnas_hls.run.problem import Problem
-from hwnas_hls.run.resolution import check_built, resolve
+from hwnas_hls.run.resolution import check_built, check_latency, resolve
 from hwnas_hls.run.search import Progress, Search
 from hwnas_hls.run.spec_changes import check_unchanged
 from hwnas_hls.run.storage.member_store import held_members, member_to_json
@@ -92,6 +92,7 @@ def start(spec: Spec, registry: Registry, folder: Path | None, observer: Observe
     for words in data_warnings(problem.dataset):
         log.warning(words)
     check_built(problem)
+    check_latency(problem)
     check_sources(problem)
     # Connect first: if the scheduler does not answer, no folder is created.
     with workers_of(problem) as workers:

@@ -327,6 +327,30 @@ def check_built(problem: Problem) -> None:
         )
 
 
+def check_latency(problem: Problem) -> None:
+    """Raise UserError if a limit of the latency is below the one clock cycle that every design takes.
+
+    HLS tools report 0 cycles for some single layers, and a synthesizer that finds the clocks may find
+    shorter ones: such runs are not refused.
+    """
+    drawn = _drawn(problem.space)
+    if not drawn or problem.finds_clock:
+        return
+    if min(sum(isinstance(layer, Weighted) for layer in network.layers) for network in drawn) < 2:
+        return
+    cycle_ns = min(network.clock_ns or problem.clock_ns for network in drawn)
+    for limit in problem.goal.limits:
+        least = {"latency_ns": cycle_ns, "latency_cycles": 1.0}.get(limit.metric, 0.0)
+        if limit.kind == "max" and limit.bound < least:
+            raise UserError(
+                "no design can meet this limit: every design takes at least one clock cycle",
+                kind=ErrorKind.NOTHING_FITS,
+                where=f"{problem.spec.where('limits')}.max",
+                found=f"{limit}, with a clock of {cycle_ns:g} ns",
+                remedy=f"give a limit of several clock cycles of {cycle_ns:g} ns, or a faster --clock",
+            )
+
+
 def _synthesizer(spec: Spec, registry: Registry) -> Synthesizer:
     table = spec.synthesis
     where = spec.where("synthesis")
