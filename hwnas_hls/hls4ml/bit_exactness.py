@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hwnas_hls.errors import ErrorKind, HwnasError, ToolMissing
-from hwnas_hls.hls4ml.csim import TIMEOUT_S, simulate
+from hwnas_hls.hls4ml.csim import TIMEOUT_S, SimulationStopped, simulate
 from hwnas_hls.network.design import Design
 
 if TYPE_CHECKING:
@@ -87,7 +87,8 @@ def verify(
             extremes; real features seldom make an accumulator overflow.
 
     Raises:
-        ToolMissing: g++ is not installed. Other failures are in the result.
+        ToolMissing: g++ is not installed.
+        SimulationStopped: ``stop`` was set. Other failures are in the result.
     """
     import numpy as np
 
@@ -98,7 +99,7 @@ def verify(
     inputs = np.concatenate([input_integers(design, features), _grid_rows(design, n_grid_rows)])
     try:
         found = simulate(folder, inputs, optimisation=optimisation, timeout_s=timeout_s, stop=stop)
-    except ToolMissing:
+    except (ToolMissing, SimulationStopped):
         raise
     except HwnasError as error:
         return dataclasses.replace(empty, failure=str(error), failure_kind=error.kind)

@@ -70,6 +70,10 @@ class Simulation:
     log: Path
 
 
+class SimulationStopped(HwnasError):
+    """The caller ended the work early; the project is not at fault."""
+
+
 def simulate(
     folder: Path,
     inputs: NDArray[np.int64],
@@ -89,6 +93,7 @@ def simulate(
     Raises:
         ToolMissing: no g++.
         ReportError: not a project.
+        SimulationStopped: ``stop`` was set.
         HwnasError: g++ or the program failed or exceeded its time limit, or an output is not on the
             grid of its type. The message names the log.
     """
@@ -191,7 +196,7 @@ def _run(
     )
     name = Path(command[0]).name
     if ending.stopped:
-        raise HwnasError("C simulation was stopped")
+        raise SimulationStopped("C simulation was stopped")
     if ending.timed_out:
         raise HwnasError(f"{name} took longer than {timeout_s:.0f} s; see {log}", kind=ErrorKind.TIME_LIMIT)
     if ending.status != 0:

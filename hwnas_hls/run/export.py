@@ -275,6 +275,7 @@ def _build(
 ) -> Member:
     """Write the member's files and, if configured, check them by C simulation."""
     from hwnas_hls.hls4ml import lint, project
+    from hwnas_hls.hls4ml.csim import SimulationStopped
 
     place = folder / "designs" / member.key
     made_for: dict[str, Any] = {
@@ -320,6 +321,8 @@ def _build(
                 warnings.append(str(found))
         else:
             checks["csim"] = CSIM_NOT_ASKED
+    except SimulationStopped:
+        raise
     except (ToolMissing, Unsupported) as error:
         checks["csim"] = not_run(str(error))
         log.warning("%s: %s", member.key, error)
