@@ -111,7 +111,8 @@ def export_designs(
     members, left_out = (tested, {}) if every else _worth_keeping(problem, tested)
     keep_finals(judge.store, {item.key: item.design for item in tested if _of_use(left_out.get(item.key))})
     if members:
-        on_step(f"hls4ml projects and C simulation of {counted(len(members), 'design')}")
+        work = " and C simulation" if problem.spec.export.csim else ""
+        on_step(f"hls4ml projects{work} of {counted(len(members), 'design')}")
     done = _built(problem, folder, on_step, members)
     head = problem.goal.objectives[0]
     metric, direction = head.metric, head.direction
@@ -343,7 +344,13 @@ def _build(
         firmware=firmware_hash(place) if simulated else "",
     )
     evidence.write(place, piece)
-    on_step(f"design {member.key}: C simulation {checks.get('csim', 'not reached')}")
+    if problem.spec.export.csim:
+        done = f"C simulation {checks.get('csim', 'not reached')}"
+    else:
+        done = (
+            f"hls4ml project {'written' if 'project' in checks and checks['project'].ok else 'not written'}"
+        )
+    on_step(f"design {member.key}: {done}")
     return dataclasses.replace(member, estimates=estimates, checks=checks, warnings=tuple(warnings))
 
 
