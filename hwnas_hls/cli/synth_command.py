@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from hwnas_hls.network.design import Design
     from hwnas_hls.plugin.offers import Offer
     from hwnas_hls.plugin.registry import Registry
-    from hwnas_hls.protocols.synthesizer import Synthesizer
+    from hwnas_hls.protocols.synthesizer import SynthesisReport, Synthesizer
     from hwnas_hls.protocols.target import Target
 
 log = logging.getLogger(__name__)
@@ -65,22 +65,36 @@ def synth(
     if synthesizer is None:
         synthesizer = usual_synthesizers(subject.target)[0]
     offer = registry.offer("synthesizer", synthesizer, "--synthesizer")
-    piece, path, files = synthesise(registry, offer, subject, stage)
+    piece, path, report = synthesise(registry, offer, subject, stage)
     if copies is not None:
-        _copy(files, copies)
+        _copy(report.files, copies)
     if as_json:
         print_json({**piece.to_json(), "file": str(path)})
     elif piece.failure:
-        click.echo(f"{piece.origin} failed: {piece.failure}", err=True)
+        raise _failed(subject, offer.name, report)
     else:
         _print_numbers(piece)
         for warning in piece.warnings:
             click.echo(f"warning: {warning}", err=True)
         click.echo(f"stored in {path}")
         if copies is not None:
-            names = ", ".join(sorted({file.name for file in files.values()}))
+            names = ", ".join(sorted({file.name for file in report.files.values()}))
             click.echo(f"files in {copies}: {names or 'none'}")
     return EXIT_FAILED if piece.failure else EXIT_DONE
+
+
+def _failed(subject: Subject, name: str, report: SynthesisReport) -> HwnasError:
+    """The error of a synthesis without numbers."""
+    lines = [f"{name} has not synthesised the design", f"  where: {subject.folder}"]
+    lines.append(f"  found: {report.failure}")
+    if report.failure_kind in (ErrorKind.UNSUPPORTED, ErrorKind.INEXACT):
+        lines.append(
+            "  remedy: use another --synthesizer (`hwnas-hls plugins` lists them), or search designs that "
+            f"{name} builds (`hwnas-hls run --synthesizer {name}`)"
+        )
+    elif report.files:
+        lines.append(f"  remedy: read the tool's files: {', '.join(map(str, report.files.values()))}")
+    return HwnasError("\n".join(lines), kind=report.failure_kind)
 
 
 def subject_of(folder: Path, registry: Registry, target: str | None = None) -> Subject:
@@ -144,8 +158,8 @@ def usable_synthesizer(registry: Registry, subject: Subject, origins: Collection
 
 def synthesise(
     registry: Registry, offer: Offer, subject: Subject, stage: str
-) -> tuple[Piece, Path, Mapping[str, Path]]:
-    """Synthesise a design and store the results; returns the evidence, its file and the tools' own files.
+) -> tuple[Piece, Path, SynthesisReport]:
+    """Synthesise a design and store the results; returns the evidence, its file and the report.
 
     Args:
         stage: last stage; empty means the synthesizer's default.
@@ -171,7 +185,7 @@ def synthesise(
         report = checked_report(returned)
     piece = evidence.of_report(report, subject.design, offer.name, subject.target.part, subject.clock_ns)
     try:
-        return piece, evidence.write(subject.folder, piece), report.files
+        return piece, evidence.write(subject.folder, piece), report
     except HwnasError:
         # A synthesis can take hours: its numbers are at least shown.
         _print_numbers(piece, err=True)

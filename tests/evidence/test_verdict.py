@@ -427,10 +427,34 @@ def test_warnings_of_a_synthesis_are_printed_and_stored(
     found = {"lut": measured("lut", 1514, "open_synthesis", "yosys")}
     report = SynthesisReport("tool 1", "logic_synth", found, warnings=("not the circuit that Vitis builds",))
     piece = files.of_report(report, design, "open", "xcvu9p", 5.0)
-    monkeypatch.setattr(synth_command, "synthesise", lambda *_: (piece, files.write(tmp_path, piece), {}))
+    monkeypatch.setattr(synth_command, "synthesise", lambda *_: (piece, files.write(tmp_path, piece), report))
     assert invoke(["synth", str(tmp_path), "--target", "xcvu9p"]) == 0
     assert "warning: not the circuit that Vitis builds" in capsys.readouterr().err
     assert files.read(tmp_path, design)[0].warnings == report.warnings
+
+
+def test_a_failed_synthesis_names_the_design_and_what_would_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from hwnas_hls.cli import synth_command
+    from hwnas_hls.evidence import files
+    from hwnas_hls.protocols.synthesizer import SynthesisReport
+    from hwnas_hls.testing.samples import sample_design
+
+    design = sample_design()
+    design.save(tmp_path)
+    log = tmp_path / "yosys.log"
+    for kind, named in ((ErrorKind.UNSUPPORTED, "--synthesizer"), (ErrorKind.TOOL_FAILED, str(log))):
+        report = SynthesisReport(
+            "tool 1", "logic_synth", failure="layer 3 of it", failure_kind=kind, files={"log": log}
+        )
+        piece = files.of_report(report, design, "open", "xcvu9p", 5.0)
+        found = (piece, files.write(tmp_path, piece), report)
+        monkeypatch.setattr(synth_command, "synthesise", lambda *_, found=found: found)
+        assert invoke(["synth", str(tmp_path), "--target", "xcvu9p"]) == 1
+        said = capsys.readouterr().err
+        assert said.startswith("error: ")
+        expect_mentioned(said, [f"where: {tmp_path}", "found: layer 3 of it", "remedy: ", named])
 
 
 @pytest.mark.parametrize(
