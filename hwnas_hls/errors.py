@@ -165,9 +165,16 @@ class Unsupported(HwnasError):
 
     An estimator raises it (or puts it into its :class:`~hwnas_hls.protocols.estimator.Estimates`)
     and the candidate becomes a failed record with this reason.
+
+    Args:
+        remedy: what would do instead, for a user who asked for exactly this; empty if unknown.
     """
 
     kind = ErrorKind.UNSUPPORTED
+
+    def __init__(self, message: str = "", *, kind: ErrorKind | None = None, remedy: str = "") -> None:
+        super().__init__(message, kind=kind)
+        self.remedy = remedy
 
 
 class ToolMissing(HwnasError):

@@ -8,11 +8,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from hwnas_hls.errors import ErrorKind, HwnasError, UserError
+from hwnas_hls.errors import ErrorKind, HwnasError, Unsupported, UserError
 from hwnas_hls.plugin.faults import blamed
 from hwnas_hls.plugin.registry import Registry
 from hwnas_hls.plugin.returned import checked_paths
-from hwnas_hls.protocols.exporter import Member
+from hwnas_hls.protocols.exporter import Exporter, Front, Member
 from hwnas_hls.run import selection
 from hwnas_hls.run.export import export_designs
 from hwnas_hls.run.exporters import front_of, run_exporters
@@ -49,7 +49,8 @@ def redraw(
         member: export this design alone; every exporter must be one that can.
 
     Raises:
-        UserError: the folder is no run, there is no exporter of such a name, or it takes no single design.
+        UserError: the folder is no run, there is no exporter of such a name, it takes no single design, or
+            it can write none of the designs.
     """
     problem = resolve(run_spec(folder), registry)
     chosen = [
@@ -82,9 +83,23 @@ def redraw(
         else:
             files = []
             for exporter in chosen:
-                with blamed(f"exporter {exporter.name} failed"):
-                    files.extend(checked_paths(exporter.export(front, folder)))
+                files.extend(_written(exporter, front, folder, member))
         return Outcome(folder, front, not finished, files, failures)
+
+
+def _written(exporter: Exporter, front: Front, folder: Path, member: Member | None) -> list[Path]:
+    """The files of an exporter that the user named, which must write some of the designs."""
+    try:
+        with blamed(f"exporter {exporter.name} failed"):
+            return checked_paths(exporter.export(front, folder))
+    except Unsupported as error:
+        raise UserError(
+            f"the exporter {exporter.name} can write none of these designs",
+            where=str(folder if member is None else folder / "designs" / member.key),
+            found=error,
+            remedy=error.remedy or None,
+            kind=error.kind,
+        ) from error
 
 
 def export_one(

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from refusal import expect_mentioned
+from refusal import expect_mentioned, refused
 
 from hwnas_hls import hookimpl
 from hwnas_hls.cli.main import invoke
+from hwnas_hls.errors import ErrorKind, Unsupported
 from hwnas_hls.plugin.registry import Registry
 from hwnas_hls.protocols.exporter import Exporter, Front
 from hwnas_hls.run.lifecycle import Observer, start
@@ -283,6 +284,38 @@ def test_text_settings_need_no_quotes(
     command = ["export", str(tmp_path / "run"), "--format", "titled", "--set", setting]
     assert invoke(command, lambda: registry) == 0
     assert (tmp_path / "run" / "title.txt").read_text() == written
+
+
+class _Reluctant(Exporter):
+    """Writes no design."""
+
+    name = "reluctant"
+    takes_design = True
+
+    def export(self, front: Front, folder: Path) -> list[Path]:
+        raise Unsupported("layer 3 of it", remedy="draw it by hand")
+
+
+def test_an_exporter_that_writes_none_of_the_designs_says_of_which_and_what_would_do(
+    registry: Registry, toy_spec: Callable[..., Spec], tmp_path: Path
+) -> None:
+    class Plugin:
+        @hookimpl
+        def hwnas_register_exporters(self) -> list[type]:
+            return [_Reluctant]
+
+    registry.register(Plugin(), "more")
+    run = tmp_path / "run"
+    spec = toy_spec(run={"exporters": ["reluctant"]})
+    # At the end of a run, where nobody asked for it, it is no failure.
+    outcome = start(spec, registry, run, Observer())
+    assert not outcome.failures
+    wanted: dict[str, Any] = {"remedy": "draw it by hand", "mentions": ["reluctant", "layer 3 of it"]}
+    with refused(ErrorKind.UNSUPPORTED, where=str(run), **wanted):
+        redraw(run, registry, ["reluctant"])
+    member = outcome.front.members[0]
+    with refused(ErrorKind.UNSUPPORTED, where=str(run / "designs" / member.key), **wanted):
+        redraw(run, registry, ["reluctant"], member=member)
 
 
 class _Exporters:

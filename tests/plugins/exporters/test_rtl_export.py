@@ -599,8 +599,11 @@ def test_unsupported_designs_are_reported(tmp_path: Path, monkeypatch: pytest.Mo
         design, architecture=dataclasses.replace(design.architecture, layers=layers)
     )
     other = dataclasses.replace(front, members=[dataclasses.replace(front.members[0], design=latency)])
-    with refused(ErrorKind.UNSUPPORTED, Unsupported, mentions=[front.members[0].key]):
+    mentions = [front.members[0].key, "Latency"]
+    with refused(ErrorKind.UNSUPPORTED, Unsupported, mentions=mentions) as caught:
         VerilogExporter().export(other, tmp_path)
+    assert isinstance(caught.value, Unsupported)
+    assert "--hls-strategy distributed_arithmetic" in caught.value.remedy
     assert not (tmp_path / "designs").exists()
     regression = dataclasses.replace(front, dataset=make_dataset("mse"))
     with refused(ErrorKind.CONFLICT, where="argmax", found="regression"):

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from hwnas_hls.protocols.task import Dataset
 
 log = logging.getLogger(__name__)
+#: The HLS strategy whose circuits are written.
+_BUILT = "distributed_arithmetic"
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +140,7 @@ def _export(front: Front, folder: Path, options: Options, language: str) -> list
     for member in front.members:
         design = member.design
         if not _distributed(design):
-            reasons.append(f"{member.key}: not all of its layers are distributed arithmetic")
+            reasons.append(f"{member.key}: its layers are {_strategies(design)}, not distributed arithmetic")
             continue
         try:
             circuit = synthesizer.circuit(design, front.target)
@@ -152,13 +154,25 @@ def _export(front: Front, folder: Path, options: Options, language: str) -> list
     for reason in reasons:
         log.info("no RTL of %s", reason)
     if reasons and not written:
-        raise Unsupported(f"no RTL can be written of {reasons[0]}")
+        raise Unsupported(
+            f"no RTL of {reasons[0]}",
+            remedy="use the hls4ml project in the folder of the design, or search designs of distributed "
+            f"arithmetic (`hwnas-hls run --hls-strategy {_BUILT}`)",
+        )
     return written
 
 
 def _distributed(design: Design) -> bool:
     layers = [layer for layer in design.architecture.layers if isinstance(layer, Weighted)]
-    return all(layer.strategy == "distributed_arithmetic" and layer.reuse_factor == 1 for layer in layers)
+    return all(layer.strategy == _BUILT and layer.reuse_factor == 1 for layer in layers)
+
+
+def _strategies(design: Design) -> str:
+    """The HLS strategies of a design's layers, with their reuse factors."""
+    layers = [layer for layer in design.architecture.layers if isinstance(layer, Weighted)]
+    return ", ".join(
+        dict.fromkeys(f"{layer.strategy} with reuse factor {layer.reuse_factor}" for layer in layers)
+    )
 
 
 def _synthesis(spec: str) -> OpenConfig:
