@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from hwnas_hls.spec.notation import percent
+
 #: Minimum number of candidates for a statement.
 _LEAST_CANDIDATES = 40
 #: Growth of the hypervolume over the last quarter from which a longer search is worth its time.
@@ -24,4 +26,5 @@ def growth_words(trace: Sequence[tuple[int, float, float]]) -> str:
         return ""
     grown = 1.0 - before[-1] / final
     what = "still climbing, more --trials would help" if grown >= _CLIMBING else "levelled off"
-    return f"the front's hypervolume (hv) grew by {grown:.1%} over the last quarter of the candidates: {what}"
+    words = percent(grown, 1)
+    return f"the front's hypervolume (hv) grew by {words} over the last quarter of the candidates: {what}"

@@ -36,7 +36,7 @@ from hwnas_hls.run.known.designs import YOURS, final_designs, keep_finals
 from hwnas_hls.run.noise import Contender, distinct
 from hwnas_hls.run.problem import Problem
 from hwnas_hls.run.task_metrics import reported
-from hwnas_hls.spec.notation import counted, quantity
+from hwnas_hls.spec.notation import counted, percent, quantity
 from hwnas_hls.values.candidate import Candidate
 from hwnas_hls.values.check import PASSED, failure, not_run
 from hwnas_hls.values.estimate import Estimate, Source
@@ -246,7 +246,9 @@ def _member(problem: Problem, made: Made, found: Estimate, final: Mapping[str, E
     """
     record, design = made.record, made.design
     broken = problem.goal.violations(final)
-    over = tuple(f"over the limit {limit} by {by:.1%} in the final numbers" for limit, by in broken.items())
+    over = tuple(
+        f"over the limit {limit} by {percent(by, 1)} in the final numbers" for limit, by in broken.items()
+    )
     dead = useless(design, problem.dataset, problem.dataset.test, found)
     checks = {
         "alive": failure(dead) if dead else PASSED,

@@ -11,6 +11,7 @@ from hwnas_hls.protocols.estimator import Estimator
 from hwnas_hls.protocols.target import RESOURCES, Target
 from hwnas_hls.protocols.task import CLASSIFICATION, Dataset
 from hwnas_hls.run.task_metrics import ACCURACY, objective_name, score_direction
+from hwnas_hls.spec.notation import percent
 from hwnas_hls.spec.spec import Spec
 from hwnas_hls.values.estimate import METRICS, Metric
 from hwnas_hls.values.objective import Goal, Limit, Objective, direction_of
@@ -190,7 +191,7 @@ def _check_attainable(limit: Limit, dataset: Dataset, part: Target | None, where
     if limit.metric == "accuracy" and limit.bound > (most := wilson(rows, rows)[0]):
         raise UserError(
             f"no design can show this accuracy on {rows} validation rows: limits are checked at the lower "
-            f"end of the interval, which is {most:.2%} even if every row is right",
+            f"end of the interval, which is {percent(most, 2)} even if every row is right",
             where=where,
             found=str(limit),
             remedy=f"give a bound of at most {math.floor(1e4 * most) / 1e4:g}, or more rows",

@@ -82,7 +82,7 @@ def figure(name: str, value: float | None) -> str:
     if not math.isfinite(value):
         return "unbounded"
     if is_ratio(name):
-        return f"{100 * value:.1f} %"
+        return percent(value, 1)
     if name in _DECIMALS:
         return f"{value:.{_DECIMALS[name]}f}"
     if abs(value) >= 1e9:
@@ -92,6 +92,11 @@ def figure(name: str, value: float | None) -> str:
     if value == int(value) or (abs(value) >= 100 and name in _COUNTS):
         return f"{value:.0f}"
     return f"{value:.1f}".removesuffix(".0") if abs(value) >= 100 else f"{value:.3g}"
+
+
+def percent(share: float, digits: int = 0) -> str:
+    """A share in percent with this many decimals, for example ``93 %``."""
+    return f"{100 * share:.{digits}f} %"
 
 
 def is_ratio(name: str) -> bool:

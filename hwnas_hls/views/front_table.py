@@ -155,11 +155,7 @@ def _marked(numbers: Mapping[str, Estimate], name: str) -> str:
     if name not in numbers:
         return "-"
     estimate = numbers[name]
-    return f"{_short(name, estimate.value)} {SOURCE_MARKS[estimate.source]}"
-
-
-def _short(name: str, value: float) -> str:
-    return figure(name, value).replace(" %", "%")
+    return f"{figure(name, estimate.value)} {SOURCE_MARKS[estimate.source]}"
 
 
 def _with_interval(numbers: Mapping[str, Estimate], name: str) -> str:

@@ -6,6 +6,7 @@ import dataclasses
 import io
 import json
 import os
+import re
 import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -300,6 +301,16 @@ def shown(front: object, folder: Path) -> str:
     sink = io.StringIO()
     print_front(Console(file=sink, width=80, no_color=True), front, folder)  # type: ignore[arg-type]
     return sink.getvalue()
+
+
+def test_the_end_of_a_run_writes_percentages_in_one_way(
+    registry: Registry, toy_spec: MakeSpec, tmp_path: Path
+) -> None:
+    said = shown(finished(registry, toy_spec(), tmp_path / "run").front, tmp_path / "run")
+    found = re.findall(r"[\d.]+\s*%", said)
+    # In the table of designs, and below it.
+    assert len(found) > 1
+    assert all(re.fullmatch(r"\d+\.\d\s%", words) for words in found), found
 
 
 def test_designs_without_c_simulation_are_listed(

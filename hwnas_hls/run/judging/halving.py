@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwnas_hls.protocols.estimator import Keep
+from hwnas_hls.spec.notation import percent
 from hwnas_hls.values.estimate import Estimate
 from hwnas_hls.values.front import non_dominated
 from hwnas_hls.values.objective import Goal
@@ -51,7 +52,7 @@ def halving(
         for index, interim in zip(indices, scores, strict=True):
             # The interim score replaces the task's metric only; hardware estimates remain.
             stand_in = Estimate(
-                metric, interim, interim, interim, "trained", f"after {progress:.0%} of training"
+                metric, interim, interim, interim, "trained", f"after {percent(progress)} of training"
             )
             found = goal.losses({**known[index], metric: stand_in})
             if found is None:

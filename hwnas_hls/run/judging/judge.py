@@ -18,7 +18,7 @@ from hwnas_hls.run.judging.forecast import spared
 from hwnas_hls.run.problem import Problem
 from hwnas_hls.run.storage.store import Store
 from hwnas_hls.run.task_metrics import missing_scores
-from hwnas_hls.spec.notation import counted
+from hwnas_hls.spec.notation import counted, percent
 from hwnas_hls.values.candidate import Candidate
 from hwnas_hls.values.estimate import Estimate, Estimates
 from hwnas_hls.values.record import Record, RecordState
@@ -325,7 +325,9 @@ class Judge:
     def _check(self, case: Evaluation) -> None:
         case.violations = self.problem.goal.violations(case.estimates)
         if case.violations:
-            worst = ", ".join(f"{limit} by {amount:.0%}" for limit, amount in sorted(case.violations.items()))
+            worst = ", ".join(
+                f"{limit} by {percent(amount)}" for limit, amount in sorted(case.violations.items())
+            )
             case.end(RecordState.INFEASIBLE, f"over the limit {worst} (pessimistic end of the interval)")
 
     def _record(self, case: Evaluation, number: int, batch: int, seconds: float) -> Record:

@@ -386,7 +386,7 @@ def test_table_fits_terminal_and_names_everything(lab: Path, tmp_path: Path) -> 
     lines = result.output.splitlines()
     assert max(map(len, lines[:-1])) <= 80
     assert "vitis_hls 2022.2, ultrascale+, latency strategy, C synthesis" in lines
-    assert any(line.startswith("weights known") and "80% (own)" in line for line in lines)
+    assert any(line.startswith("weights known") and "80 % (own)" in line for line in lines)
 
 
 # Bad input

@@ -332,7 +332,7 @@ def test_command_fits_eighty_columns_and_states_its_base() -> None:
     )
     assert result.exit_code == 0, result.output
     assert max(len(line) for line in result.output.splitlines()) <= 80
-    for word in ("xcvu9p", "5 ns", "LUT", "calibration", "in domain: yes", "16 x 64 relu", "80%"):
+    for word in ("xcvu9p", "5 ns", "LUT", "calibration", "in domain: yes", "16 x 64 relu", "80 %"):
         assert word in result.output
 
 

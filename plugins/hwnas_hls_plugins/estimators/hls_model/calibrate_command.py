@@ -13,6 +13,7 @@ import click
 
 from hwnas_hls.cli.context import json_option, print_json
 from hwnas_hls.errors import ErrorKind, UserError
+from hwnas_hls.spec.notation import percent
 
 if TYPE_CHECKING:
     from hwnas_hls_plugins.estimators.hls_model.calibration import Calibration
@@ -192,7 +193,7 @@ def _interval(errors: SiteErrors, metric: str) -> str:
     if metric not in errors.coverage:
         return ""
     stated = errors.coverage[metric]
-    text = "not calibrated" if stated is None else f"{stated:.0%}"
+    text = "not calibrated" if stated is None else percent(stated)
     return f"{text} (own)" if metric in errors.own_interval else text
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from hwnas_hls.hls4ml.notes import NoteKind
+from hwnas_hls.spec.notation import percent
 from hwnas_hls_plugins.estimators.hls_model.prediction import Interval, Prediction
 from hwnas_hls_plugins.estimators.hls_model.silicon import tool_of
 from hwnas_hls_plugins.estimators.hls_model.table import KNOWLEDGE
@@ -32,7 +33,7 @@ def _range(interval: Interval) -> str:
 
 
 def _coverage(interval: Interval) -> str:
-    return "not calibrated" if interval.coverage is None else f"{interval.coverage:.0%}"
+    return "not calibrated" if interval.coverage is None else percent(interval.coverage)
 
 
 def _wrapped(label: str, texts: Sequence[object]) -> list[str]:

@@ -12,6 +12,7 @@ from hwnas_hls.network.architecture import Architecture
 from hwnas_hls.network.design import Design
 from hwnas_hls.protocols.estimator import Context, Keep, Paused, Refinement, Refining, Resumable, keep_all
 from hwnas_hls.protocols.task import REGRESSION, Dataset, joined
+from hwnas_hls.spec.notation import percent
 from hwnas_hls.values.candidate import Candidate, digest
 from hwnas_hls.values.estimate import Estimate, Estimates, measured
 from hwnas_hls_plugins.estimators.training.config import TrainingConfig
@@ -310,7 +311,9 @@ class TrainingEstimator(Resumable, Refining):
                 own = by_share.get(one.kept[place])
                 if own is None:
                     # The score of the last network is not that of the candidate, which has fewer adders.
-                    reason = f"far behind the front with {outcome.snapshots[-1].kept:.1%} of its adders"
+                    reason = (
+                        f"far behind the front with {percent(outcome.snapshots[-1].kept, 1)} of its adders"
+                    )
                     own = Estimates(stopped=reason)
                 rest = tuple(
                     (candidate, by_share[kept])
@@ -351,7 +354,7 @@ class TrainingEstimator(Resumable, Refining):
     ) -> Estimates:
         stopped = ""
         if progress < self.share:
-            stopped = f"dominated after {progress:.0%} of its training"
+            stopped = f"dominated after {percent(progress)} of its training"
             estimate = replace(estimate, source="trained", evidence=f"{estimate.evidence}, {stopped}")
         warnings: tuple[str, ...] = ()
         if getattr(architecture.layers[-1], "activation", "") == "softmax":

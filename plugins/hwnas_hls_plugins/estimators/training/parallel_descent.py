@@ -13,7 +13,7 @@ from typing import Protocol
 import torch
 from threadpoolctl import threadpool_limits
 
-from hwnas_hls.spec.notation import counted
+from hwnas_hls.spec.notation import counted, percent
 from hwnas_hls.system.forks import can_fork, forked
 from hwnas_hls_plugins.estimators.training.descent import Descent, Trainer
 from hwnas_hls_plugins.estimators.training.member import ChainMember
@@ -47,7 +47,9 @@ class _Progress:
                 slowest = max(left for _, left in self._states)
                 if networks:
                     whose = "its" if networks == 1 else "their"
-                    self._progress(f"{counted(networks, 'network')}, down to {slowest:.0%} of {whose} adders")
+                    self._progress(
+                        f"{counted(networks, 'network')}, down to {percent(slowest)} of {whose} adders"
+                    )
 
         return take
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hwnas_hls.resources import data_folder
+from hwnas_hls.spec.notation import percent
 
 FILE = "ecp5_routed.json"
 #: Added to every size before its logarithm, so that empty circuits have one.
@@ -63,9 +64,9 @@ class PowerLaw:
     @property
     def words(self) -> str:
         """Its errors, for evidence."""
+        error, covered = (percent(self.left_out[name]) for name in ("median_error", "coverage"))
         return (
-            f"on networks left out of the fit, the median error is {self.left_out['median_error']:.0%} and "
-            f"{self.left_out['coverage']:.0%} lie in the interval"
+            f"on networks left out of the fit, the median error is {error} and {covered} lie in the interval"
         )
 
 
