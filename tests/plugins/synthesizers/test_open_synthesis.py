@@ -143,14 +143,17 @@ def test_types_of_single_features_equal_the_emulator_and_save(
 ) -> None:
     """Random rows over the whole input type, so bits that are not read are set, too."""
     pytest.importorskip(generator)
+    writer = importlib.import_module(f"hwnas_hls_plugins.synthesizers.open_synthesis.{SOURCE_OF[generator]}")
     config = OpenConfig(rows=600, cache_dir=cache_dir, generator=generator, operands=operands)
-    for source in SOURCES[:3]:
+    for number, source in enumerate(SOURCES[:3]):
         design = featured(source, (4, 4, 2), seed=6)
+        whole = replace(design, features=())
         report = OpenSynthesizer(config).synthesize(design, target)
         assert report.failure == ""
         assert report.estimates["latency_cycles"].source == "simulated_rtl"
-        whole = OpenSynthesizer(config).synthesize(replace(design, features=()), target)
-        assert report.counts["lut"] < whole.counts["lut"]
+        assert writer.adder_graph(design).cost < writer.adder_graph(whole).cost
+        if number == 0:  # a synthesis takes seconds
+            assert report.counts["lut"] < OpenSynthesizer(config).synthesize(whole, target).counts["lut"]
 
 
 @pytest.mark.parametrize("generator", ["da4ml", "alkaid"])
