@@ -19,9 +19,7 @@ from hwnas_hls.spec.spec import Spec, spec_from_tables
 @pytest.fixture
 def registry() -> Registry:
     """A registry with the toy plugin and nothing else."""
-    found = Registry(entry_points=[])
-    found.register(toy, "toy")
-    return found
+    return toy.toy_registry()
 
 
 @pytest.fixture
@@ -31,7 +29,7 @@ def all_plugins(registry: Registry) -> Registry:
     return registry
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def toy_spec() -> Callable[..., Spec]:
     """Makes the toy spec, with tables changed: ``toy_spec(run={"trials": 5})``."""
 

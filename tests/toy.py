@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from hwnas_hls import hookimpl
 from hwnas_hls.network.architecture import Architecture, Dense
 from hwnas_hls.network.design import Design
 from hwnas_hls.network.precision import FixedType
+from hwnas_hls.plugin.registry import Registry
 from hwnas_hls.protocols.estimator import Context, Estimator
 from hwnas_hls.protocols.space import Knob, KnobSpace
 from hwnas_hls.protocols.strategy import Strategy
@@ -42,6 +44,13 @@ SPEC: dict[str, Any] = {
     "objectives": {"metrics": ["accuracy", "lut", "latency_ns"]},
     "export": {"members": 4, "csim": False, "floor": 0.0, "baselines": False},
 }
+
+
+def toy_registry() -> Registry:
+    """A registry with this plugin and nothing else."""
+    registry = Registry(entry_points=[])
+    registry.register(sys.modules[__name__], "toy")
+    return registry
 
 
 class ToySpace(KnobSpace):

@@ -45,11 +45,17 @@ def outcome(folder: Path) -> list[Any]:
         return [dataclasses.replace(record, seconds=0.0).to_json() for record in store.records()]
 
 
-@pytest.fixture
-def finished(registry: Registry, toy_spec: MakeSpec, tmp_path: Path) -> Path:
-    folder = tmp_path / "run"
-    runs.start(toy_spec(run={"trials": 200, "batch": 10}), registry, folder, QUIET)
+@pytest.fixture(scope="module")
+def whole(toy_spec: MakeSpec, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    runs.start(toy_spec(run={"trials": 200, "batch": 10}), toy.toy_registry(), folder, QUIET)
     return folder
+
+
+@pytest.fixture
+def finished(whole: Path, tmp_path: Path) -> Path:
+    """A finished run to damage."""
+    return shutil.copytree(whole, tmp_path / "run")
 
 
 # -- a damaged store -----------------------------------------------------------------------

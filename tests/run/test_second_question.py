@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import toy
 from click.testing import CliRunner
 from refusal import refused
 
@@ -26,10 +28,16 @@ def state_of(folder: Path) -> dict[str, bytes]:
     return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-@pytest.fixture
-def folder(registry: Registry, toy_spec: MakeSpec, tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def finished(toy_spec: MakeSpec, tmp_path_factory: pytest.TempPathFactory) -> Path:
     spec = toy_spec(limits={"max": {"lut": 2000.0}})
-    return runs.start(spec, registry, tmp_path / "run", runs.Observer()).folder
+    folder = tmp_path_factory.mktemp("finished") / "run"
+    return runs.start(spec, toy.toy_registry(), folder, runs.Observer()).folder
+
+
+@pytest.fixture
+def folder(finished: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(finished, tmp_path / "run")
 
 
 def test_a_tighter_limit_gives_the_front_below_it(

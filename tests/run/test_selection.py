@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import toy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from refusal import refused
@@ -140,11 +142,18 @@ def test_the_nearest_is_named_with_its_numbers() -> None:
         chosen(BENT, "min lut where accuracy>=0.95 and lut<=700")
 
 
-@pytest.fixture
-def run(registry: Registry, toy_spec: Callable[..., Any], tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def finished(toy_spec: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run of the toy plugin with two designs."""
-    runs.start(toy_spec(export={"members": 2, "csim": False}), registry, tmp_path / "run", runs.Observer())
-    return tmp_path / "run"
+    folder = tmp_path_factory.mktemp("finished") / "run"
+    spec = toy_spec(export={"members": 2, "csim": False})
+    return runs.start(spec, toy.toy_registry(), folder, runs.Observer()).folder
+
+
+@pytest.fixture
+def run(finished: Path, tmp_path: Path) -> Path:
+    """A copy of it for each test."""
+    return shutil.copytree(finished, tmp_path / "run")
 
 
 def test_export_picks_among_the_designs(
