@@ -14,7 +14,7 @@ SHORT_TRAINING = (
 #: Tables of a run on ``digits16`` with trainings that remove adders.
 SHORT: dict[str, Any] = {
     "target": {"name": "xcvu9p"},
-    "run": {"trials": 16, "batch": 8, "exporters": [], "estimators": ["static", "hls-model", "training"]},
+    "run": {"trials": 8, "batch": 8, "exporters": [], "estimators": ["static", "hls-model", "training"]},
     "export": {"members": 3, "restarts": 2, "csim": False, "training": {"epochs": 10}},
     "estimators": {"training": {"epochs": 10, "descent_epochs": 1, "dense_rows": 0, "descent_step": 0.8}},
     "synthesis": {"synthesizer": "none"},

@@ -228,7 +228,8 @@ def test_designs_within_noise_take_no_slot(registry: Registry, toy_spec: MakeSpe
 def test_refined_designs_are_smaller_and_marked_as_refined(tmp_path: Path) -> None:
     tables = {
         **SHORT,
-        "space": {**SHORT["space"], "strategies": ["distributed_arithmetic"]},
+        # The C simulation of a wider network compiles for half a minute.
+        "space": {**SHORT["space"], "widths": [2], "strategies": ["distributed_arithmetic"]},
         "estimators": {"training": {"epochs": 10, "descent_epochs": 1, "dense_rows": 0, "descent_step": 0.7}},
         "export": {"members": 1, "restarts": 2, "folds": 2, "csim": True, "training": {"epochs": 10}},
     }
