@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import importlib.util
 import json
 import os
@@ -19,6 +20,7 @@ from typing import Any
 
 import cluster_plugin
 import pytest
+import toy
 from cluster_plugin import Line, read_log, workers_of
 from hypothesis import given
 from hypothesis import strategies as st
@@ -319,15 +321,32 @@ def test_a_scheduler_without_workers_is_given_up(registry: Registry, toy_spec: S
 # -- the same run --------------------------------------------------------------------------
 
 
+def run_alone(toy_spec: Specs, folder: Path) -> tuple[list[Any], Path]:
+    """What the run without workers found, and its log."""
+    registry = toy.toy_registry()
+    registry.register(cluster_plugin, "cluster-plugin")
+    log = folder / "log"
+    return content(start(halving_spec(toy_spec, log), registry, folder / "run", Observer())), log
+
+
+@pytest.fixture(scope="module")
+def alone_and_log(toy_spec: Specs, tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Any], Path]:
+    return run_alone(toy_spec, tmp_path_factory.mktemp("alone"))
+
+
 @pytest.fixture
-def alone(registry: Registry, toy_spec: Specs, tmp_path: Path) -> list[Any]:
-    """The run without workers."""
-    return content(start(halving_spec(toy_spec, tmp_path / "log0"), registry, tmp_path / "run0", Observer()))
+def alone(alone_and_log: tuple[list[Any], Path]) -> list[Any]:
+    return copy.deepcopy(alone_and_log[0])
 
 
 def test_any_number_of_workers_finds_the_same(
-    registry: Registry, toy_spec: Specs, tmp_path: Path, scheduler: str, alone: list[Any]
+    registry: Registry,
+    toy_spec: Specs,
+    tmp_path: Path,
+    scheduler: str,
+    alone_and_log: tuple[list[Any], Path],
 ) -> None:
+    alone, log_alone = alone_and_log
     states = {record["state"] for record in alone[0]}
     assert {"complete", "stopped"} <= states
     for name, cluster in (
@@ -344,7 +363,7 @@ def test_any_number_of_workers_finds_the_same(
         assert os.getpid() not in pids
         assert len(pids) == (1 if name == "one" else 2)
         for what in ("advance-0.25", "advance-0.5", "advance-1", "conclude"):
-            assert done(log, what) == done(tmp_path / "log0", what), (name, what)
+            assert done(log, what) == done(log_alone, what), (name, what)
         # With weights, not without them: those of the trained ones came along.
         read = [record["estimates"].get("parameters") for record in alone[0] if record["state"] == "complete"]
         assert all(item["value"] > 0 for item in read)
@@ -439,8 +458,13 @@ def number_in(path: Path) -> int:
 
 
 def test_a_killed_workers_chunk_is_done_again(
-    registry: Registry, toy_spec: Specs, tmp_path: Path, scheduler: str, alone: list[Any]
+    registry: Registry,
+    toy_spec: Specs,
+    tmp_path: Path,
+    scheduler: str,
+    alone_and_log: tuple[list[Any], Path],
 ) -> None:
+    alone, log_alone = alone_and_log
     marker, log = tmp_path / "marker", tmp_path / "log"
     killed = []
 
@@ -457,7 +481,7 @@ def test_a_killed_workers_chunk_is_done_again(
     assert killed[0] not in {line.pid for line in read_log(log)}
     numbers = [record.number for record in outcome.front.records]
     assert numbers == list(range(60))
-    assert done(log, "conclude") == done(tmp_path / "log0", "conclude")
+    assert done(log, "conclude") == done(log_alone, "conclude")
 
 
 def test_a_candidate_that_kills_its_workers_fails_and_the_others_do_not(
@@ -528,8 +552,7 @@ from hwnas_hls.run.lifecycle import Observer, start
 from hwnas_hls.spec.spec import spec_from_tables
 
 if __name__ == "__main__":
-    registry = Registry(entry_points=[])
-    registry.register(toy, "toy")
+    registry = toy.toy_registry()
     registry.register(cluster_plugin, "cluster-plugin")
     tables = json.loads(Path({tables!r}).read_text())
     start(spec_from_tables(tables, "test.toml"), registry, Path({folder!r}), Observer())

@@ -16,7 +16,7 @@ import pytest
 from cluster_plugin import read_log, workers_of
 from places import TESTS
 from refusal import refused
-from test_cluster import alive, content, halving_spec, number_in, wait_for
+from test_cluster import alive, content, halving_spec, number_in, run_alone, wait_for
 
 from hwnas_hls.errors import ErrorKind, ToolMissing
 from hwnas_hls.plugin.registry import Registry
@@ -47,12 +47,17 @@ def batch_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pa
             os.killpg(number_in(path), signal.SIGKILL)
 
 
+@pytest.fixture(scope="module")
+def alone(toy_spec: Specs, tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
+    return run_alone(toy_spec, tmp_path_factory.mktemp("alone"))[0]
+
+
 def jobs_of(folder: Path) -> list[str]:
     return [path.read_text() for path in sorted(folder.glob("job-*.txt"))]
 
 
 def test_slurm_jobs_do_the_work_and_end_with_the_run(
-    registry: Registry, toy_spec: Specs, tmp_path: Path, batch_system: Path
+    registry: Registry, toy_spec: Specs, tmp_path: Path, batch_system: Path, alone: list[Any]
 ) -> None:
     cluster = {
         "system": "slurm",
@@ -66,7 +71,6 @@ def test_slurm_jobs_do_the_work_and_end_with_the_run(
         "resources": {"vivado_license": 1.0},
         "interface": "lo",
     }
-    alone = content(start(halving_spec(toy_spec, tmp_path / "log0"), registry, tmp_path / "a", Observer()))
     log = tmp_path / "log"
     outcome = start(halving_spec(toy_spec, log, cluster=cluster), registry, tmp_path / "b", Observer())
     assert content(outcome) == alone
@@ -95,13 +99,12 @@ def test_slurm_jobs_do_the_work_and_end_with_the_run(
 
 
 def test_a_job_that_ends_is_submitted_again(
-    registry: Registry, toy_spec: Specs, tmp_path: Path, batch_system: Path
+    registry: Registry, toy_spec: Specs, tmp_path: Path, batch_system: Path, alone: list[Any]
 ) -> None:
     import threading
 
     marker, log = tmp_path / "marker", tmp_path / "log"
     cluster = {"system": "slurm", "workers": 1, "memory": "1 GB", "interface": "lo", "tls": False}
-    alone = content(start(halving_spec(toy_spec, tmp_path / "log0"), registry, tmp_path / "a", Observer()))
 
     def end_the_job() -> None:
         wait_for(lambda: number_in(marker), "the job at work")
