@@ -222,9 +222,10 @@ def small(**changes: Any) -> dict[str, Any]:
     short = {"epochs": 2, "descent_epochs": 1, "dense_rows": 0, "descent_step": 0.5}
     return {
         **changes,
-        "trials": 20,
+        "trials": 8,
         "strategy": "random",
-        "run": {"batch": 20, "exporters": []},
+        "run": {"batch": 8, "exporters": []},
+        "space": {"widths": [4, 8], "max_depth": 2},
         "estimators": {"training": short},
         "export": {
             "members": 2,
