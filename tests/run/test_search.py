@@ -251,14 +251,16 @@ def test_run_killed_at_any_moment_loses_and_repeats_nothing(toy_spec: MakeSpec, 
         toy_spec(run={"trials": 100, "batch": 10}, estimators={"toy-training": {"sleep_s": 0.02}}).to_toml()
     )
     whole = tmp_path / "whole"
+    began = time.monotonic()
     assert run_process(whole, spec, tmp_path / "whole-calls").wait() == 0
+    whole_s = time.monotonic() - began
     rng = random.Random(3)
     killed = tmp_path / "killed"
     kills = 0
     for attempt in range(40):
         process = run_process(killed, spec, tmp_path / "calls", hash_seed=str(attempt))
         # Early kills hit the search; the export, which imports hls4ml, takes longer.
-        deadline = time.monotonic() + rng.uniform(0.25, 0.9 if kills < 8 else 20.0)
+        deadline = time.monotonic() + rng.uniform(0.25, 0.9 if kills < 8 else max(20.0, 4 * whole_s))
         while process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.005)
         if process.poll() is not None:
