@@ -309,7 +309,7 @@ def test_run_uses_no_network(tmp_path: Path) -> None:
         "--set",
         "export.members=1",
         "--set",
-        "export.restarts=2",
+        "export.restarts=1",
     ]
     for setting in (
         "training.epochs=2",
@@ -319,7 +319,9 @@ def test_run_uses_no_network(tmp_path: Path) -> None:
     ):
         arguments += ["--set", f"estimators.{setting}"]
     arguments += ["--set", "export.training.epochs=2", "--set", "export.folds=2"]
-    arguments += ["--set", "space.widths=[4, 8]", "--set", "space.max_depth=1"]
+    # Synthesis and C simulation of a larger design take most of the time; its accuracy does not matter.
+    for setting in ("space.widths=[4]", "space.max_depth=1", "space.weight_bits=[2, 3]", "export.floor=0"):
+        arguments += ["--set", setting]
     arguments += ["--output", str(tmp_path / "run"), "--plain"]
     code = "import sys; from hwnas_hls.cli.main import invoke; sys.exit(invoke(sys.argv[1:]))"
     done, asked = watched(code, arguments, tmp_path)
