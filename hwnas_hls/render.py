@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from hwnas_hls.resources import data_folder
@@ -11,9 +12,11 @@ if TYPE_CHECKING:
     import jinja2
 
 
+@cache
 def environment() -> jinja2.Environment:
     """The jinja2 environment of ``templates/``: unknown names raise, HTML is escaped.
 
+    It is one, since it keeps the compiled templates: an export renders the same ones for each design.
     Templates end in ``.j2``; the suffix before it determines the escaping: ``report.html.j2`` is
     escaped, ``build_prj.tcl.j2`` is not.
     """
