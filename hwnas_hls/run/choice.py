@@ -38,7 +38,7 @@ from hwnas_hls.values.run_facts import ChoiceFacts
 log = logging.getLogger(__name__)
 
 #: Length of the shortlist per exported design.
-_SHORTLIST = 3
+_SHORTLIST = 2
 _FOLDS = 4
 #: From this number of validation rows, their noise is below the noise that cross-fitting would add.
 _MANY_ROWS = 4000

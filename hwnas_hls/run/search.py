@@ -24,6 +24,7 @@ from hwnas_hls.run.known.designs import origins, take_up
 from hwnas_hls.run.known.sources import gathered
 from hwnas_hls.run.problem import Problem
 from hwnas_hls.run.storage.store import Store
+from hwnas_hls.system.cores import available_cores
 from hwnas_hls.values.candidate import GIVEN, Candidate
 from hwnas_hls.values.front import hypervolume, non_dominated
 from hwnas_hls.values.record import Record
@@ -31,8 +32,7 @@ from hwnas_hls.values.record import Record
 log = logging.getLogger(__name__)
 #: Number of the batch of known designs, which comes before the first batch of the strategy.
 KNOWN_BATCH = -1
-#: Candidates of the first batch of a search with a time limit, whose time decides the size of the others, or
-#: with starts.
+#: Candidates of the first batch in a space with starts; without a time limit, equal seeds give equal batches.
 _FIRST_BATCH = 5
 
 
@@ -187,21 +187,22 @@ class Search:
             self.front.add(self.measuring.population())
 
     def _batch_size(self) -> int:
-        """Candidates of the next batch: with a time limit, as many as are expected to end within it.
+        """Candidates of the next batch.
 
         The first batch is small if the space has starts, which are large: all others are compared with its
-        front.
+        front. With a time limit it has one candidate per core, two at least, and each later one at most as
+        many as came before, of which as many as are expected to end in time.
         """
         budget = self.problem.spec.run
         most = min(budget.batch, budget.trials - self.asked)
         if self._unfinished:
             return min(most, len(self._unfinished))
-        if self.asked == 0 and (self.problem.space.starts() or budget.minutes is not None):
-            return min(most, _FIRST_BATCH)
         if budget.minutes is None:
-            return most
+            return min(most, _FIRST_BATCH) if self.asked == 0 and self.problem.space.starts() else most
+        if self.asked == 0:
+            return min(most, max(2, available_cores()))
         left_s = 60 * budget.minutes - self.seconds()
-        return max(1, min(most, int(left_s * self.asked / max(self.seconds(), 1e-3))))
+        return max(1, min(most, self.asked, int(left_s * self.asked / max(self.seconds(), 1e-3))))
 
     def seconds(self) -> float:
         """Run time so far, by a monotonic clock."""

@@ -91,7 +91,14 @@ class NumpyTrials:
         return self._inputs if number < 0 else self.states[number].values
 
     def sweep(
-        self, moves: Moves, order: NDArray[np.int64], rate: float, patience: float, first: int, make: bool
+        self,
+        moves: Moves,
+        order: NDArray[np.int64],
+        rate: float,
+        patience: float,
+        first: int,
+        upto: int,
+        make: bool,
     ) -> int:
         """Try moves in this order; make those whose loss rises by less than ``rate x saving``.
 
@@ -99,21 +106,22 @@ class NumpyTrials:
             first: rows before the first look; they double until the next. A move is rejected without the
                 other rows, with its rise scaled up, if the scaled rise exceeds the allowed total by
                 ``patience`` times the square root of all rows over those seen: few rows are a noisy sample.
+            upto: rows on which a move is measured at most unless ``make``; its rise is scaled up.
 
         Returns:
             the number of moves made.
         """
-        made = 0
+        made, last = 0, self.rows if make else min(upto, self.rows)
         for place in order.tolist():
             if not self._current(moves, place):
                 continue
             allowed = rate * float(moves.saving[place])
             most = patience * allowed if allowed > 0.0 else 0.0
             rise = done = 0
-            while done < self.rows and not (done and rise > most * math.sqrt(done / self.rows)):
-                upto = min(done + max(done, first), self.rows)
-                rise += self._walk(moves, place, self._every[done:upto], keep=False)
-                done = upto
+            while done < last and not (done and rise > most * math.sqrt(done / self.rows)):
+                end = min(done + max(done, first), last)
+                rise += self._walk(moves, place, self._every[done:end], keep=False)
+                done = end
             moves.rise[place] = rise // done * self.rows if done < self.rows else rise
             if done < self.rows:
                 continue

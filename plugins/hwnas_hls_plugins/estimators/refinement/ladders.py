@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from hwnas_hls.errors import Unsupported
 from hwnas_hls.network.emulator import input_integers
 from hwnas_hls.protocols.estimator import Refinement
@@ -15,12 +17,11 @@ from hwnas_hls_plugins.estimators.refinement.saturation import without_idle_satu
 from hwnas_hls_plugins.estimators.refinement.work import affordable, work_of
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     from hwnas_hls.network.design import Design
 
-#: Maximum work of all ladders (see the module ``work``): two minutes of one core.
+#: Maximum work of all ladders (see the module ``work``): one minute of one core.
 _MOST_WORK = 4e5
 #: Loss per LUT: nats, or half a squared unit of the outputs.
 _PRICES = (1e-6, 3e-6, 1e-5, 3e-5, 1e-4, 2e-4, 4e-4, 8e-4, 1.6e-3, 3.2e-3)
@@ -43,11 +44,15 @@ def ladders(
     """A ladder of each design; empty for those that cannot be refined or exceed the limit of the work.
 
     Args:
+        designs: the most important ones first: the limit of the work counts them in this order.
         x: features of the rows that guide the refinement, (rows, n_in).
         labels: as for :func:`~hwnas_hls_plugins.estimators.refinement.refine.refine`.
         until: highest price for each design.
     """
     wanted = affordable([work_of(design, len(x)) for design in designs], _MOST_WORK)
+    # The first rows reject most moves, and rows of a file may be sorted by class.
+    order = np.random.default_rng(0).permutation(len(x))
+    x, labels = x[order], labels[order]
 
     def of(design: Design, most: float, want: bool) -> list[Refinement]:
         prices = [price for price in _PRICES if price <= most]

@@ -78,7 +78,7 @@ def library() -> ctypes.CDLL | None:
     kernels.settle.argtypes, kernels.settle.restype = [_pointer], _count
     kernels.sweep.argtypes = [
         *(_pointer, _pointer, _pointer, _count),
-        *(ctypes.c_double, ctypes.c_double, _count, _count),
+        *(ctypes.c_double, ctypes.c_double, _count, _count, _count),
     ]
     kernels.sweep.restype = _count
     return kernels
@@ -127,7 +127,14 @@ class NativeTrials:
         return self._inputs if number < 0 else self.states[number].values
 
     def sweep(
-        self, moves: Moves, order: NDArray[np.int64], rate: float, patience: float, first: int, make: bool
+        self,
+        moves: Moves,
+        order: NDArray[np.int64],
+        rate: float,
+        patience: float,
+        first: int,
+        upto: int,
+        make: bool,
     ) -> int:
         """Like :meth:`NumpyTrials.sweep`."""
         entry = _Moves(*(getattr(moves, name).ctypes.data for name in _MOVES))
@@ -136,7 +143,7 @@ class NativeTrials:
         made = int(
             self._kernels.sweep(
                 *(network, ctypes.byref(entry), order.ctypes.data, len(order)),
-                *(rate, patience, first, int(make)),
+                *(rate, patience, first, upto, int(make)),
             )
         )
         self.loss = int(self._losses.sum())

@@ -403,12 +403,13 @@ static void cut(Network *net, int64_t at, int64_t output) {
  *
  * first: rows before the first look; they double until the next. A move is put down without the other rows, its
  * rise scaled up, if the scaled rise is beyond `patience` times what is allowed, times the square root of all
- * rows over those seen: few rows are a noisy sample. Gives how many were made.
+ * rows over those seen: few rows are a noisy sample. Without `make`, a move is measured on `upto` rows at most.
+ * Gives how many were made.
  */
 int64_t sweep(Network *net, Moves *moves, const int64_t *order, int64_t count, double rate, double patience,
-              int64_t first, int64_t make) {
+              int64_t first, int64_t upto, int64_t make) {
     int64_t made = 0;
-    const int64_t rows = net->rows;
+    const int64_t rows = net->rows, last = make || upto > rows ? rows : upto;
     for (int64_t place = 0; place < count; place++) {
         const int64_t at = order[place];
         const Move move = {moves->kind[at], moves->layer[at], moves->input[at], moves->output[at], moves->value[at],
@@ -427,9 +428,9 @@ int64_t sweep(Network *net, Moves *moves, const int64_t *order, int64_t count, d
         const double allowed = rate * (double)moves->saving[at];
         const double most = allowed > 0.0 ? patience * allowed : 0.0;
         int64_t rise = 0, done = 0;
-        while (done < rows && !(done && (double)rise > most * sqrt((double)done / (double)rows))) {
+        while (done < last && !(done && (double)rise > most * sqrt((double)done / (double)rows))) {
             const int64_t more = done > first ? done : first;
-            const int64_t to = rows - done > more ? done + more : rows;
+            const int64_t to = last - done > more ? done + more : last;
             rise += walk(net, move, done, to, 0);
             done = to;
         }
