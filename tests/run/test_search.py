@@ -75,10 +75,14 @@ def test_the_same_seed_gives_the_same_front_and_another_seed_another(
 def test_batches_fit_into_the_time_that_is_left(
     registry: Registry, toy_spec: MakeSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """They begin with one candidate per core, and none is larger than all before it together."""
     monkeypatch.setattr(Search, "seconds", lambda search: 10.0 * search.asked)
-    searched(toy_spec(run={"trials": 1000, "batch": 25, "minutes": 5}), registry, tmp_path)
-    with Store(tmp_path) as store:
-        assert [len(batch.candidates) for batch in store.batches()] == [5, 25]
+    for cores, sizes in ((1, [2, 2, 4, 8, 10, 4]), (3, [3, 3, 6, 10, 8])):
+        monkeypatch.setattr("hwnas_hls.run.search.available_cores", lambda cores=cores: cores)
+        folder = tmp_path / str(cores)
+        searched(toy_spec(run={"trials": 1000, "batch": 10, "minutes": 5}), registry, folder)
+        with Store(folder) as store:
+            assert [len(batch.candidates) for batch in store.batches()] == sizes
 
 
 def test_the_first_batch_is_small_if_the_space_has_starts(
