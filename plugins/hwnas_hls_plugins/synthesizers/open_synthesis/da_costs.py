@@ -19,6 +19,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
 
 from hwnas_hls.errors import Unsupported
 from hwnas_hls.network.design import Design
@@ -38,6 +41,9 @@ from hwnas_hls_plugins.synthesizers.open_synthesis.tools import installed
 from hwnas_hls_plugins.synthesizers.open_synthesis.warm_process import WarmProcess
 from hwnas_hls_plugins.synthesizers.open_synthesis.yosys import ECP5
 
+#: Number of weights that are not zero from which one decomposition is solved instead of all. Seven designs of
+#: 1,200 to 8,000 weights took 0.25 to 0.55 times the seconds for 2.0 to 4.2 % more cost.
+_QUICK_FROM = 1000
 #: Maximum number of child processes; each takes about 150 MB.
 _MOST_PROCESSES = 4
 
@@ -123,7 +129,7 @@ def cost(design: Design, clock_ns: float, cutoff: int | None, family: str = FAMI
     """Like :func:`costs`, for one design in this process."""
     successor = family == ECP5 and installed("alkaid")
     try:
-        graph = _successors_graph(design) if successor else AdderGraph.of_da4ml(da_rtl.adder_graph(design))
+        graph = _successors_graph(design) if successor else AdderGraph.of_da4ml(_graph(design))
     except Unsupported as error:
         return DaCost(refused=str(error))
     clock_ns = design.architecture.clock_ns or clock_ns
@@ -136,6 +142,12 @@ def cost(design: Design, clock_ns: float, cutoff: int | None, family: str = FAMI
         graph.path_bits,
         solver="alkaid" if successor else "da4ml",
     )
+
+
+def _graph(design: Design) -> Any:
+    """da4ml's graph: the one of its RTL, or a quick one of a large design where alkaid writes the RTL."""
+    weights = sum(int(np.count_nonzero(weight)) for weight in design.weights if weight is not None)
+    return da_rtl.adder_graph(design, quick=installed("alkaid") and weights > _QUICK_FROM)
 
 
 def levels_of(

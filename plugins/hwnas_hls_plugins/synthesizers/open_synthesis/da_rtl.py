@@ -131,8 +131,11 @@ def pipelined(
     return comb, model, levels
 
 
-def adder_graph(design: Design) -> Any:
+def adder_graph(design: Design, *, quick: bool = False) -> Any:
     """da4ml's graph of adders of a design.
+
+    Args:
+        quick: take the first decomposition of each matrix instead of the best one.
 
     Raises:
         Unsupported: adders cannot build the design, see :func:`check`.
@@ -142,9 +145,10 @@ def adder_graph(design: Design) -> Any:
 
     check(design, graphs=True)
     # HWConfig(1, -1, -1): the unit of latency is one adder, whatever its width.
-    inputs = FixedVariableArrayInput(
-        (design.architecture.n_in,), HWConfig(1, -1, -1), solver_options={"hard_dc": 2}
-    )
+    options: dict[str, Any] = {"hard_dc": 2}
+    if quick:
+        options |= {"search_all_decompose_dc": False, "decompose_dc": -1}
+    inputs = FixedVariableArrayInput((design.architecture.n_in,), HWConfig(1, -1, -1), solver_options=options)
     architecture = design.architecture
     held = {INPUT: _quantised(inputs, design.features, architecture.input.plain)}
     for number, (layer, (_, accum, result)) in enumerate(
