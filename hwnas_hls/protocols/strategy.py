@@ -204,6 +204,11 @@ class Proposals:
             return None
         return self.add(left[int(rng.integers(len(left)))]) if left else None
 
+    @property
+    def starting(self) -> bool:
+        """Whether a start of the space has not been proposed yet; :meth:`sample` gives it next."""
+        return any(not self.known(candidate) for candidate in self._starts)
+
     def variant(self, candidate: Candidate, rng: np.random.Generator) -> Candidate | None:
         """``candidate`` if it is new, else a new mutant of it, else any new one; recorded as proposed."""
         for _ in range(_DRAWS):

@@ -84,7 +84,7 @@ class EvolutionStrategy(ProposingStrategy):
         asked: list[Candidate] = []
         while len(asked) < n:
             found: Candidate | None
-            if len(self._population) < self.config.population_size:
+            if len(self._population) < self.config.population_size or self.proposals.starting:
                 found = self.proposals.sample(rng)
             else:
                 found = self.proposals.variant(self._child(rng), rng)

@@ -49,7 +49,8 @@ class OptunaStrategy(ProposingStrategy):
         sampler = None
         asked: list[Candidate] = []
         while len(asked) < n:
-            if self._study.n_records < self.startup or self._immigrates(rng):
+            first = self._study.n_records < self.startup or self.proposals.starting
+            if first or self._immigrates(rng):
                 found = self.proposals.sample(rng)
             else:
                 if sampler is None:

@@ -122,6 +122,7 @@ class TestGrid(BuiltIn):
 
 @pytest.mark.parametrize("name", ["random", "evolution", "nsga2", "tpe"])
 def test_proposals_begin_with_the_starts_of_the_space(name: str) -> None:
+    """Also where the first records fill the population, because one training gives several."""
     task: Any = types.SimpleNamespace(n_in=16, n_out=5, train=range(9000))
     space, goal = MlpSpace(MlpSpace.Config(strategies=("distributed_arithmetic",)), task), sample_goal()
     strategy: Strategy = {
@@ -131,7 +132,12 @@ def test_proposals_begin_with_the_starts_of_the_space(name: str) -> None:
         "tpe": lambda: TpeStrategy(TpeConfig(startup=16), space, goal, 1),
     }[name]()
     starts = space.starts()
-    asked = [*strategy.ask(5), *strategy.ask(5)]
+    asked = list(strategy.ask(2))
+    family = [*asked, *(space.sample(np.random.default_rng(seed)) for seed in range(20))]
+    strategy.tell(judge(family, space, goal, 0, 0))
+    asked += strategy.ask(3)
+    strategy.tell(judge(asked[2:], space, goal, 1, len(family)))
+    asked += strategy.ask(5)
     assert asked[: len(starts)] == starts
     assert not set(asked[len(starts) :]) & set(starts)
 
