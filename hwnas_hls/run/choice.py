@@ -37,8 +37,8 @@ from hwnas_hls.values.run_facts import ChoiceFacts
 
 log = logging.getLogger(__name__)
 
-#: Length of the shortlist per exported design.
-_SHORTLIST = 2
+#: Length of the shortlist: per exported design, and further ones.
+_PER_MEMBER, _FURTHER = 2, 10
 _FOLDS = 4
 #: From this number of validation rows, their noise is below the noise that cross-fitting would add.
 _MANY_ROWS = 4000
@@ -105,7 +105,7 @@ def chosen(
     refining = _refining(problem)
     if many and refining is None:
         return Choice(choose(useful, members), {}, {}, 0, plain)
-    shortlist = _shortlist(above_floor(problem, population), _SHORTLIST * members)
+    shortlist = _shortlist(above_floor(problem, population), _PER_MEMBER * members + _FURTHER)
     how = (
         _on_rows(problem, judge, shortlist) if many else _in_folds(problem, store, shortlist, folds, on_step)
     )
