@@ -201,7 +201,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--spec", type=Path)
     parser.add_argument("--members", type=int, default=48)
-    parser.add_argument("--export-share", type=float, default=0.2)
+    parser.add_argument("--export-share", type=float, default=0.35)
     options = parser.parse_args()
     spec = spec_from_tables(tables_of(options), str(options.spec or "benchmark"))
     began_s = processor_s()
