@@ -190,8 +190,8 @@ class Search:
         """Candidates of the next batch.
 
         The first batch is small if the space has starts, which are large: all others are compared with its
-        front. With a time limit it has one candidate per core, two at least, and each later one at most as
-        many as came before, of which as many as are expected to end in time.
+        front. With a time limit, the first batch has one candidate per core, at least two. A later batch has
+        at most as many as all batches before it, and only those that are expected to end in time.
         """
         budget = self.problem.spec.run
         most = min(budget.batch, budget.trials - self.asked)

@@ -21,9 +21,8 @@ class RunTable:
         trials: number of candidates.
         minutes: wall clock time after which no new batch starts; ``None``: no limit.
         batch: maximum number of candidates per batch; a batch is proposed, estimated and returned as a
-            whole. In a space with starts, the first batch has at most five. With ``minutes``, it has one per
-            core (at least two), and each later one as many as came before, if they are expected to end in
-            time.
+            whole. In a space with starts, the first batch has at most five. With ``minutes``, it has one
+            candidate per core (at least two), and a later one at most as many as all before it.
         seed: seed of all random numbers; the same seed gives the same front.
         device: where networks are trained: ``cpu``, ``cuda``, or ``auto`` for CUDA if there is a device.
         early_stop: stop dominated candidates during training, or before it on the basis of a forecast.

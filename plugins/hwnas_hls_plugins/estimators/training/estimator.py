@@ -146,7 +146,7 @@ class TrainingEstimator(Resumable, Refining):
     """
 
     name: ClassVar[str] = "training"
-    version: str = "12"
+    version: str = "13"
     cost: float = 0.1
     trains: bool = True
     #: Settings that change for full trainings of exported designs.
