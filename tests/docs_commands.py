@@ -235,8 +235,12 @@ class Scratch:
         return done.returncode, done.stdout, done.stderr
 
     def _there(self, match: re.Match[str]) -> str:
-        """The printed run had a larger budget and other designs: the first of this one stands for it."""
-        designs = sorted(path.name for path in (self.folder / match[1]).glob("*"))
+        """The printed run had a larger budget and other designs: one of this run stands for it.
+
+        Those that the run itself exported have RTL and come first.
+        """
+        places = (self.folder / match[1]).glob("*")
+        designs = [path.name for path in sorted(places, key=lambda path: (not (path / "rtl").is_dir(), path))]
         return f"{match[1]}/{match[2] if match[2] in designs or not designs else designs[0]}"
 
 

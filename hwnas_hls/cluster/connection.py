@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import shutil
+import signal
 import tempfile
 import warnings
 from collections.abc import Callable
@@ -143,8 +144,18 @@ def _closed(what: Any) -> None:
         what.close(timeout=_CLOSE_S)
 
 
+def _job_queues() -> tuple[Any, Any]:
+    """The clusters of dask-jobqueue. Its import makes Ctrl-C end the process; here it interrupts a run."""
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        from dask_jobqueue import HTCondorCluster, SLURMCluster
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    return HTCondorCluster, SLURMCluster
+
+
 def _jobs(table: ClusterTable, where: str, folder: Path) -> Connection:
-    from dask_jobqueue import HTCondorCluster, SLURMCluster
+    condor_cluster, slurm_cluster = _job_queues()
 
     command = {"slurm": "sbatch", "htcondor": "condor_submit"}[table.system]
     if shutil.which(command) is None:
@@ -175,7 +186,7 @@ def _jobs(table: ClusterTable, where: str, folder: Path) -> Connection:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             if table.system == "slurm":
-                cluster = SLURMCluster(
+                cluster = slurm_cluster(
                     queue=table.queue or None,
                     account=table.account or None,
                     walltime=table.walltime,
@@ -184,7 +195,7 @@ def _jobs(table: ClusterTable, where: str, folder: Path) -> Connection:
                 )
             else:
                 directives = dict(_directive(line, where) for line in table.directives)
-                cluster = HTCondorCluster(disk=table.disk, job_extra_directives=directives, **common)
+                cluster = condor_cluster(disk=table.disk, job_extra_directives=directives, **common)
     except (ValueError, OSError) as error:
         raise UserError(
             f"dask-jobqueue rejects the settings for {table.system}", where=where, found=error

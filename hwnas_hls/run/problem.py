@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from hwnas_hls.cluster import ClusterSetup
 from hwnas_hls.network.architecture import Architecture, as_architecture
@@ -22,6 +22,12 @@ from hwnas_hls.run.given import given_architecture
 from hwnas_hls.spec.spec import Spec
 from hwnas_hls.values.candidate import GIVEN, Candidate
 from hwnas_hls.values.objective import Goal
+
+
+class MakeStrategy(Protocol):
+    """Builds the strategy; ``progress`` gets its words, as in ``protocols.strategy.Strategy``."""
+
+    def __call__(self, progress: Callable[[str], None] = ...) -> Strategy: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +53,7 @@ class Problem:
     estimators: Sequence[ConfiguredPlugin]
     trainer: ConfiguredPlugin | None
     synthesizer: Synthesizer | None
-    make_strategy: Callable[[Callable[[str], None]], Strategy]
+    make_strategy: MakeStrategy
     lacking: str = ""
 
     def architecture(self, candidate: Candidate) -> Architecture:

@@ -85,7 +85,7 @@ def resolve(spec: Spec, registry: Registry) -> Problem:
     common |= {"goal": goal, "objectives": goal.objectives, "limits": goal.limits}
     spec = _strategy(spec, registry, {**common, "progress": silent})
 
-    def make_strategy(progress: Callable[[str], None]) -> Strategy:
+    def make_strategy(progress: Callable[[str], None] = silent) -> Strategy:
         given = {**common, "progress": progress}
         strategy: Strategy = _build(spec, registry, "strategy", spec.strategy, given)[1]
         return strategy

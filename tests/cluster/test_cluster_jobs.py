@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
 import re
 import shutil
 import signal
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,7 +26,9 @@ from hwnas_hls.run.lifecycle import Observer, start
 from hwnas_hls.spec.spec import Spec
 
 Specs = Callable[..., Spec]
-pytest.importorskip("dask_jobqueue", reason="the extra `cluster` is not installed")
+# Not imported here: it would replace the handler of Ctrl-C of the process that runs the tests.
+if importlib.util.find_spec("dask_jobqueue") is None:
+    pytest.skip("the extra `cluster` is not installed", allow_module_level=True)
 TOOLS = ("sbatch", "scancel", "condor_submit", "condor_rm")
 
 
@@ -159,3 +163,12 @@ def test_a_directive_of_htcondor_has_a_key(
     spec = halving_spec(toy_spec, tmp_path / "log", cluster=cluster)
     with refused(ErrorKind.INVALID, found="no sign", mentions=["directives"]):
         start(spec, registry, tmp_path / "run", Observer())
+
+
+def test_job_queues_leave_ctrl_c_to_the_run() -> None:
+    """The import of dask-jobqueue replaces its handler by one that ends the process without a word."""
+    code = (
+        "import signal; from hwnas_hls.cluster import connection; connection._job_queues(); "
+        "assert signal.getsignal(signal.SIGINT) is signal.default_int_handler"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=300)
