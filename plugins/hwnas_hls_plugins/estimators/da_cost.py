@@ -127,8 +127,10 @@ class DaCostEstimator(Estimator):
             key: design for key, design in zip(keys, designs.values(), strict=True) if key not in self._solved
         }
         deadline = Deadline.after(self.config.time_limit_s)
+        # Where alkaid writes the RTL, da4ml's graph only predicts it.
+        quick, family = installed("alkaid"), context.target.family
         answers = (
-            costs(list(unknown.values()), context.clock_ns, cutoff, deadline, context.target.family)
+            costs(list(unknown.values()), context.clock_ns, cutoff, deadline, family, quick=quick)
             if unknown
             else []
         )

@@ -11,7 +11,9 @@ import pytest
 from refusal import refused
 
 from hwnas_hls.errors import ErrorKind
+from hwnas_hls.network.architecture import Architecture
 from hwnas_hls.network.design import Design
+from hwnas_hls.network.layers import Dense
 from hwnas_hls.network.precision import FixedType
 from hwnas_hls.protocols.estimator import Context
 from hwnas_hls.testing.estimator import EstimatorContract
@@ -72,7 +74,9 @@ def test_a_design_is_solved_once(monkeypatch: pytest.MonkeyPatch) -> None:
     solved: list[int] = []
     solve = module.costs
     monkeypatch.setattr(
-        module, "costs", lambda designs, *rest: solved.append(len(designs)) or solve(designs, *rest)
+        module,
+        "costs",
+        lambda designs, *rest, **how: solved.append(len(designs)) or solve(designs, *rest, **how),
     )
     assert estimator.estimate(candidates, context) == first
     assert solved == []
@@ -156,6 +160,27 @@ def test_stages_and_registers_are_those_of_the_pipeline() -> None:
         found = cost(design, 5.0, levels)
         assert (found.cost_lut, found.stages) == (comb.cost, len(model._pipe.solutions))
         assert found.register_bits == pytest.approx(model._pipe.reg_bits, rel=0.1)
+
+
+@needs_da4ml
+def test_a_quick_cost_is_that_of_one_decomposition_and_only_of_large_designs() -> None:
+    from hwnas_hls_plugins.synthesizers.open_synthesis import da_costs
+    from hwnas_hls_plugins.synthesizers.open_synthesis.process import Deadline
+
+    rng = np.random.default_rng(4)
+    layers = tuple(
+        Dense(n_in, 24, "relu", FixedType(8, 1), None, None, FixedType.parse("ufixed<6,3>"))
+        for n_in in (24, 24)
+    )
+    weights = tuple(rng.integers(-128, 128, (24, 24)) for _ in layers)
+    design = _distributed(Design(Architecture(FixedType(6, 3), layers), weights, (None, None)))
+    best = da_costs.cost(design, 5.0, None)
+    quick = da_costs.cost(design, 5.0, None, quick=True)
+    assert best.cost_lut < quick.cost_lut < 1.1 * best.cost_lut
+    assert da_costs.costs([design], 5.0, None, Deadline.after(120), quick=True) == [quick]
+    assert da_costs.costs([design], 5.0, None, Deadline.after(120)) == [best]
+    small = _distributed(sample_design())
+    assert da_costs.cost(small, 5.0, None, quick=True) == da_costs.cost(small, 5.0, None)
 
 
 @needs_da4ml

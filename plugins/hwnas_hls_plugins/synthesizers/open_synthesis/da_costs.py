@@ -4,7 +4,7 @@ Routed circuits of ECP5 are alkaid's, and its graph predicts their LUTs and cycl
 (``docs/ecp5.md``). For other parts da4ml's solver is the faster one.
 
 Runs as a child process that stays, ``python -m hwnas_hls_plugins.synthesizers.open_synthesis.da_costs``: each
-line on its standard input, ``CLOCK_NS LEVELS FAMILY FOLDER``, has it read ``FOLDER/*.npz``
+line on its standard input, ``CLOCK_NS LEVELS FAMILY QUICK FOLDER``, has it read ``FOLDER/*.npz``
 (:meth:`hwnas_hls.network.design.Design.to_bytes`), write ``FOLDER/costs.json`` and answer ``done``.
 """
 
@@ -41,8 +41,9 @@ from hwnas_hls_plugins.synthesizers.open_synthesis.tools import installed
 from hwnas_hls_plugins.synthesizers.open_synthesis.warm_process import WarmProcess
 from hwnas_hls_plugins.synthesizers.open_synthesis.yosys import ECP5
 
-#: Number of weights that are not zero from which one decomposition is solved instead of all. Seven designs of
-#: 1,200 to 8,000 weights took 0.25 to 0.55 times the seconds for 2.0 to 4.2 % more cost.
+#: Number of weights that are not zero from which a quick cost takes one decomposition of each matrix instead
+#: of the best one. Seven designs of 1,200 to 8,000 weights cost 2.0 to 4.2 % more; six of them took 0.26 to
+#: 0.55 times the seconds.
 _QUICK_FROM = 1000
 #: Maximum number of child processes; each takes about 150 MB.
 _MOST_PROCESSES = 4
@@ -79,6 +80,8 @@ def costs(
     cutoff: int | None,
     deadline: Deadline,
     family: str = FAMILY,
+    *,
+    quick: bool = False,
 ) -> list[DaCost]:
     """One cost per design, in order, computed by persistent child processes, one per core, at most four.
 
@@ -89,6 +92,7 @@ def costs(
             takes those of the lowest latency (ECP5).
         deadline: for all of them.
         family: the target's, whose period model gives the cutoff.
+        quick: solve large designs only once, where their circuits are not da4ml's anyway.
 
     Raises:
         ToolFailureError, TimeLimitError: da4ml failed.
@@ -98,7 +102,8 @@ def costs(
         shares = [designs[place::count] for place in range(count)]
         answers = list(
             pool.map(
-                lambda place: _asked(place, shares[place], clock_ns, cutoff, deadline, family), range(count)
+                lambda place: _asked(place, shares[place], clock_ns, cutoff, deadline, family, quick),
+                range(count),
             )
         )
     return [answers[place % count][place // count] for place in range(len(designs))]
@@ -111,12 +116,13 @@ def _asked(
     cutoff: int | None,
     deadline: Deadline,
     family: str,
+    quick: bool,
 ) -> list[DaCost]:
     with TemporaryDirectory(prefix="hwnas-hls-") as name:
         folder = Path(name)
         for place, design in enumerate(designs):
             (folder / f"{place:06}.npz").write_bytes(design.to_bytes())
-        _solver(number).ask(f"{clock_ns} {cutoff or 0} {family} {name}", deadline)
+        _solver(number).ask(f"{clock_ns} {cutoff or 0} {family} {int(quick)} {name}", deadline)
         return [DaCost(**item) for item in json.loads((folder / "costs.json").read_text())]
 
 
@@ -125,11 +131,13 @@ def _solver(number: int) -> WarmProcess:
     return WarmProcess("da_costs")
 
 
-def cost(design: Design, clock_ns: float, cutoff: int | None, family: str = FAMILY) -> DaCost:
+def cost(
+    design: Design, clock_ns: float, cutoff: int | None, family: str = FAMILY, *, quick: bool = False
+) -> DaCost:
     """Like :func:`costs`, for one design in this process."""
     successor = family == ECP5 and installed("alkaid")
     try:
-        graph = _successors_graph(design) if successor else AdderGraph.of_da4ml(_graph(design))
+        graph = _successors_graph(design) if successor else AdderGraph.of_da4ml(_graph(design, quick))
     except Unsupported as error:
         return DaCost(refused=str(error))
     clock_ns = design.architecture.clock_ns or clock_ns
@@ -144,10 +152,9 @@ def cost(design: Design, clock_ns: float, cutoff: int | None, family: str = FAMI
     )
 
 
-def _graph(design: Design) -> Any:
-    """da4ml's graph: the one of its RTL, or a quick one of a large design where alkaid writes the RTL."""
+def _graph(design: Design, quick: bool) -> Any:
     weights = sum(int(np.count_nonzero(weight)) for weight in design.weights if weight is not None)
-    return da_rtl.adder_graph(design, quick=installed("alkaid") and weights > _QUICK_FROM)
+    return da_rtl.adder_graph(design, quick=quick and weights > _QUICK_FROM)
 
 
 def levels_of(
@@ -175,12 +182,12 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     for line in sys.stdin:
-        clock_ns, cutoff, family, name = line.rstrip("\n").split(" ", 3)
+        clock_ns, cutoff, family, quick, name = line.rstrip("\n").split(" ", 4)
+        levels = int(cutoff) or None
+        designs = [Design.from_bytes(path.read_bytes()) for path in sorted(Path(name).glob("*.npz"))]
         found = [
-            dataclasses.asdict(
-                cost(Design.from_bytes(path.read_bytes()), float(clock_ns), int(cutoff) or None, family)
-            )
-            for path in sorted(Path(name).glob("*.npz"))
+            dataclasses.asdict(cost(design, float(clock_ns), levels, family, quick=quick == "1"))
+            for design in designs
         ]
         (Path(name) / "costs.json").write_text(json.dumps(found))
         answers.write("done\n")
