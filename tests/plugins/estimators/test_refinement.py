@@ -110,7 +110,7 @@ def test_both_kernels_make_the_same_changes(
 ) -> None:
     """And the loss that they state is that of the emulator's outputs, with all rows measured or not."""
     module = importlib.import_module("hwnas_hls_plugins.estimators.refinement.refine")
-    monkeypatch.setattr(module, "_MEASURED_ROWS", measured)
+    monkeypatch.setattr(module, "_SCREENING", replace(module._SCREENING, measured_rows=measured))
     design = made()
     rows, labels = rows_of(design)
     stops = {

@@ -67,6 +67,23 @@ class Moves:
         return len(self.kind)
 
 
+@dataclass(frozen=True, slots=True)
+class Screening:
+    """The rows on which a move is tried, and when it is rejected before the last one.
+
+    Args:
+        patience: a move is rejected, with its rise scaled up to all rows, if the scaled rise exceeds this
+            many times the allowed total, times the square root of all rows over those seen: few rows are a
+            noisy sample.
+        first_rows: rows before the first look; they double until the next.
+        measured_rows: maximum number of rows of a move that is only measured; its rise is scaled up.
+    """
+
+    patience: float
+    first_rows: int
+    measured_rows: int
+
+
 class NumpyTrials:
     """A network under trial.
 
@@ -91,35 +108,22 @@ class NumpyTrials:
         return self._inputs if number < 0 else self.states[number].values
 
     def sweep(
-        self,
-        moves: Moves,
-        order: NDArray[np.int64],
-        rate: float,
-        patience: float,
-        first: int,
-        upto: int,
-        make: bool,
+        self, moves: Moves, order: NDArray[np.int64], rate: float, screening: Screening, *, make: bool
     ) -> int:
-        """Try moves in this order; make those whose loss rises by less than ``rate x saving``.
-
-        Args:
-            first: rows before the first look; they double until the next. A move is rejected without the
-                other rows, with its rise scaled up, if the scaled rise exceeds the allowed total by
-                ``patience`` times the square root of all rows over those seen: few rows are a noisy sample.
-            upto: rows on which a move is measured at most unless ``make``; its rise is scaled up.
+        """Try moves in this order; with ``make``, make those whose loss rises by less than ``rate x saving``.
 
         Returns:
             the number of moves made.
         """
-        made, last = 0, self.rows if make else min(upto, self.rows)
+        made, last = 0, self.rows if make else min(screening.measured_rows, self.rows)
         for place in order.tolist():
             if not self._current(moves, place):
                 continue
             allowed = rate * float(moves.saving[place])
-            most = patience * allowed if allowed > 0.0 else 0.0
+            most = screening.patience * allowed if allowed > 0.0 else 0.0
             rise = done = 0
             while done < last and not (done and rise > most * math.sqrt(done / self.rows)):
-                end = min(done + max(done, first), last)
+                end = min(done + max(done, screening.first_rows), last)
                 rise += self._walk(moves, place, self._every[done:end], keep=False)
                 done = end
             moves.rise[place] = rise // done * self.rows if done < self.rows else rise

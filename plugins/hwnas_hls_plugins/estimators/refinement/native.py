@@ -13,7 +13,7 @@ import numpy as np
 
 from hwnas_hls.errors import ToolMissing
 from hwnas_hls_plugins.estimators.c_library import shared_library
-from hwnas_hls_plugins.estimators.refinement.arithmetic import Moves
+from hwnas_hls_plugins.estimators.refinement.arithmetic import Moves, Screening
 from hwnas_hls_plugins.estimators.refinement.features import InputFeatures
 from hwnas_hls_plugins.estimators.refinement.losses import CrossEntropy, Loss
 from hwnas_hls_plugins.estimators.refinement.network import NATIVE_BITS, LayerState
@@ -127,14 +127,7 @@ class NativeTrials:
         return self._inputs if number < 0 else self.states[number].values
 
     def sweep(
-        self,
-        moves: Moves,
-        order: NDArray[np.int64],
-        rate: float,
-        patience: float,
-        first: int,
-        upto: int,
-        make: bool,
+        self, moves: Moves, order: NDArray[np.int64], rate: float, screening: Screening, *, make: bool
     ) -> int:
         """Like :meth:`NumpyTrials.sweep`."""
         entry = _Moves(*(getattr(moves, name).ctypes.data for name in _MOVES))
@@ -143,7 +136,7 @@ class NativeTrials:
         made = int(
             self._kernels.sweep(
                 *(network, ctypes.byref(entry), order.ctypes.data, len(order)),
-                *(rate, patience, first, upto, int(make)),
+                *(rate, screening.patience, screening.first_rows, screening.measured_rows, int(make)),
             )
         )
         self.loss = int(self._losses.sum())

@@ -11,7 +11,14 @@ import numpy as np
 from hwnas_hls.errors import ErrorKind, UserError
 from hwnas_hls.network.design import Design
 from hwnas_hls.network.emulator import output_fraction
-from hwnas_hls_plugins.estimators.refinement.arithmetic import BIAS, FEATURE, WEIGHT, Moves, NumpyTrials
+from hwnas_hls_plugins.estimators.refinement.arithmetic import (
+    BIAS,
+    FEATURE,
+    WEIGHT,
+    Moves,
+    NumpyTrials,
+    Screening,
+)
 from hwnas_hls_plugins.estimators.refinement.features import InputFeatures
 from hwnas_hls_plugins.estimators.refinement.laws import MILLI
 from hwnas_hls_plugins.estimators.refinement.losses import ONE, CrossEntropy, Loss, SquaredError
@@ -24,13 +31,9 @@ if TYPE_CHECKING:
 
 #: Loss per LUT, from almost no loss of accuracy to very small networks.
 PRICES = (1e-5, 3e-5, 1e-4, 2e-4, 4e-4, 8e-4)
-#: A trial is rejected as soon as it has cost this many times the allowed total.
-_PATIENCE = 2.0
-#: Rows before it is looked at first; they double until the next look.
-_FIRST_ROWS = 128
-#: Rows on which moves are measured; the best ones are then tried on all rows. On three designs of 4,900 to
-#: 26,700 LUTs and 8,192 rows, the same losses and LUTs took 0.5 to 0.7 times the seconds.
-_MEASURED_ROWS = 2048
+#: Moves are measured on a part of the rows; the best ones are then tried on all of them. On three designs of
+#: 4,900 to 26,700 LUTs and 8,192 rows, the same losses and LUTs took 0.5 to 0.7 times the seconds.
+_SCREENING = Screening(patience=2.0, first_rows=128, measured_rows=2048)
 #: A weight is not tried again at this price if its cheapest change costs this many times the allowed loss.
 _COLD = 6.0
 
@@ -184,16 +187,16 @@ class _Refinement:
         rate = price * self._scale / MILLI
         moves = self._list.of(self._trials, hot)
         everything = np.arange(len(moves))
-        self._trials.sweep(moves, everything, rate, _PATIENCE, _FIRST_ROWS, _MEASURED_ROWS, make=False)
+        self._trials.sweep(moves, everything, rate, _SCREENING, make=False)
         allowed = rate * moves.saving
         ratio = np.full(len(moves), np.inf)
         np.divide(moves.rise, allowed, out=ratio, where=moves.saving > 0)
         # A move that saves nothing must reduce the loss, and comes after those that save.
         earns = (moves.saving <= 0) & (moves.rise < allowed)
-        likely = (ratio < _PATIENCE) | earns
+        likely = (ratio < _SCREENING.patience) | earns
         order = np.lexsort((moves.rise, ratio, earns))
         order = order[likely[order]]
-        made = self._trials.sweep(moves, order, rate, _PATIENCE, _FIRST_ROWS, _MEASURED_ROWS, make=True)
+        made = self._trials.sweep(moves, order, rate, _SCREENING, make=True)
         for place in np.flatnonzero((moves.kind == FEATURE) & (moves.taken > 0)).tolist():
             self._features.change(int(moves.input[place]), int(moves.value[place]))
         self._cool(moves, ratio, earns, hot)
