@@ -30,8 +30,9 @@ import formula
 
 from hwnas_hls.plugin.registry import Registry
 from hwnas_hls.run.judging.judge import Judge
+from hwnas_hls.run.live_front import LiveFront
 from hwnas_hls.run.resolution import resolve
-from hwnas_hls.run.search import LiveFront, Search
+from hwnas_hls.run.search import Search
 from hwnas_hls.run.storage.store import Store
 from hwnas_hls.spec.spec import spec_from_tables
 

@@ -349,9 +349,8 @@ def _build(
     if problem.spec.export.csim:
         done = f"C simulation {checks.get('csim', 'not reached')}"
     else:
-        done = (
-            f"hls4ml project {'written' if 'project' in checks and checks['project'].ok else 'not written'}"
-        )
+        written = "project" in checks and checks["project"].ok
+        done = f"hls4ml project {'written' if written else 'not written'}"
     on_step(f"design {member.key}: {done}")
     return dataclasses.replace(member, estimates=estimates, checks=checks, warnings=tuple(warnings))
 

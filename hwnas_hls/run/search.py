@@ -22,11 +22,12 @@ from hwnas_hls.run.hardware_loop import Measuring
 from hwnas_hls.run.judging.judge import Judge
 from hwnas_hls.run.known.designs import origins, take_up
 from hwnas_hls.run.known.sources import gathered
+from hwnas_hls.run.live_front import LiveFront
 from hwnas_hls.run.problem import Problem
 from hwnas_hls.run.storage.store import Store
 from hwnas_hls.system.cores import available_cores
 from hwnas_hls.values.candidate import GIVEN, Candidate
-from hwnas_hls.values.front import hypervolume, non_dominated
+from hwnas_hls.values.front import hypervolume
 from hwnas_hls.values.record import Record
 
 log = logging.getLogger(__name__)
@@ -56,42 +57,6 @@ class Progress:
     front: int
     hypervolume: float
     seconds: float
-
-
-class LiveFront:
-    """The non-dominated complete records so far."""
-
-    def __init__(self, n_losses: int) -> None:
-        self.records: list[Record] = []
-        self.hypervolume = 0.0
-        self._reference = [1.0] * n_losses
-        self._losses = np.empty((0, n_losses))
-
-    def add(self, records: Sequence[Record]) -> None:
-        """Merge new records; of equals, the earlier one stays, and each candidate counts once.
-
-        The hypervolume is computed once per call, and only if the front changed.
-        """
-        fresh: dict[str, Record] = {}
-        for record in records:
-            if record.feasible and record.losses is not None:
-                fresh.setdefault(record.key, record)
-        for record in self.records:
-            fresh.pop(record.key, None)
-        found = list(fresh.values())
-        if not found:
-            return
-        losses = np.array([record.losses for record in found])
-        places = non_dominated(losses)
-        places = [place for place in places if not np.any(np.all(self._losses <= losses[place], axis=1))]
-        if not places:
-            return
-        new = losses[places]
-        left = [not np.any(np.all(new <= held, axis=1)) for held in self._losses]
-        self.records = [record for record, stays in zip(self.records, left, strict=True) if stays]
-        self.records += [found[place] for place in places]
-        self._losses = np.concatenate([self._losses[np.array(left, bool)], new])
-        self.hypervolume = hypervolume(self._losses, self._reference)
 
 
 class Search:

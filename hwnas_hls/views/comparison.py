@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 from hwnas_hls.errors import ErrorKind, UserError
 from hwnas_hls.plugin.registry import Registry
 from hwnas_hls.run.folder import run_spec
+from hwnas_hls.run.live_front import LiveFront
 from hwnas_hls.run.resolution import resolve
-from hwnas_hls.run.search import LiveFront
 from hwnas_hls.run.storage.store import Batch, Store
 from hwnas_hls.spec.notation import figure, title
 from hwnas_hls.spec.spec import Spec

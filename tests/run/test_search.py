@@ -25,8 +25,9 @@ from hwnas_hls.errors import ErrorKind
 from hwnas_hls.plugin.registry import Registry
 from hwnas_hls.run import lifecycle as runs
 from hwnas_hls.run.folder import run_spec
+from hwnas_hls.run.live_front import LiveFront
 from hwnas_hls.run.resolution import resolve
-from hwnas_hls.run.search import LiveFront, Search, choose
+from hwnas_hls.run.search import Search, choose
 from hwnas_hls.run.storage.store import Store
 from hwnas_hls.spec.spec import Spec
 from hwnas_hls.values.record import Record, RecordState
