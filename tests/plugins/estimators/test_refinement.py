@@ -17,10 +17,14 @@ from hwnas_hls.network.emulator import emulate, output_fraction
 from hwnas_hls.network.precision import ROUNDINGS, FixedType
 from hwnas_hls_plugins.estimators.da_law import lut_of, sums_of
 from hwnas_hls_plugins.estimators.refinement import ladder, refine, simplify
+from hwnas_hls_plugins.estimators.refinement.arithmetic import WEIGHT, NumpyTrials, Screening
+from hwnas_hls_plugins.estimators.refinement.features import InputFeatures
+from hwnas_hls_plugins.estimators.refinement.growth import slopes
 from hwnas_hls_plugins.estimators.refinement.ladders import ladders
-from hwnas_hls_plugins.estimators.refinement.laws import lut_of_weights
+from hwnas_hls_plugins.estimators.refinement.laws import MILLI, lut_of_weights
 from hwnas_hls_plugins.estimators.refinement.losses import ONE, CrossEntropy, SquaredError
-from hwnas_hls_plugins.estimators.refinement.native import library
+from hwnas_hls_plugins.estimators.refinement.moves import MoveList
+from hwnas_hls_plugins.estimators.refinement.native import NativeTrials, library
 from hwnas_hls_plugins.estimators.refinement.network import layer_states
 from hwnas_hls_plugins.estimators.refinement.saturation import without_idle_saturation
 from hwnas_hls_plugins.estimators.refinement.simplify import bounds_of_results
@@ -131,12 +135,11 @@ def test_a_change_costs_less_than_it_is_worth(made: Callable[[], Design]) -> Non
     design = made()
     rows, labels = rows_of(design)
     stops = ladder(design, rows, labels, (1e-4, 1e-3, 1e-2))
-    before = stops[0]
+    loss, lut = stops[0].loss_before, stops[0].lut_before
     for stop in stops:
         assert stop.design.architecture == design.architecture
-        assert stop.loss - stop.loss_before < stop.price * (stop.lut_before - stop.lut)
-        assert stop.lut <= before.lut
-        before = stop
+        assert stop.loss + stop.price * stop.lut < loss + stop.price * lut
+        loss, lut = stop.loss, stop.lut
     assert stops[-1].lut < 0.7 * stops[0].lut_before
 
 
@@ -172,6 +175,105 @@ def test_targets_of_a_regression() -> None:
     if library() is not None:
         alone = refine(design, rows, targets, 1e-4, kernels="numpy")
         assert alone.design.digest() == found.design.digest()
+
+
+def smooth() -> Design:
+    """Types so fine that the loss is nearly a smooth function of the weights."""
+    result = FixedType.parse("ufixed<14,4,RND,SAT>")
+    first = Dense(6, 9, "relu", FixedType(10, 1), FixedType(14, 2), None, result, strategy="Latency")
+    last = Dense(9, 4, "linear", FixedType(10, 1), FixedType(14, 2), strategy="Latency")
+    return filled(Architecture(FixedType(5, 2), (first, last)))
+
+
+def residual_and_smooth() -> Design:
+    """A sum and a concatenation of two branches, and a leaky activation."""
+    wide = FixedType.parse("fixed<15,5,RND,SAT>")
+    kind = FixedType(10, 1)
+    layers = (
+        Dense(6, 5, "leaky_relu", kind, FixedType(14, 2), None, wide, strategy="Latency"),
+        Dense(5, 5, "linear", kind, None, None, wide, strategy="Latency"),
+        Merge("add", (5, 5), (0, 1), "relu", FixedType.parse("ufixed<15,5,RND,SAT>")),
+        Merge("concatenate", (5, 6), (2, INPUT)),
+        Dense(11, 4, "linear", kind, FixedType(14, 2), inputs=(3,), strategy="Latency"),
+    )
+    return filled(Architecture(FixedType(5, 2), layers))
+
+
+@pytest.mark.parametrize("regression", [False, True])
+@pytest.mark.parametrize("made", [smooth, residual_and_smooth])
+def test_slopes_are_those_of_the_exact_loss(made: Callable[[], Design], regression: bool) -> None:
+    design = made()
+    rows, labels = rows_of(design)
+    outputs = emulate(design, rows)
+    fraction = output_fraction(design)
+    wanted = 0.7 * outputs * 2.0**-fraction + 0.3
+    loss = SquaredError.of(fraction, wanted) if regression else CrossEntropy.of(outputs, labels)
+    states = layer_states(design, len(rows))
+    trials = NumpyTrials(states, np.ascontiguousarray(rows.T), loss, InputFeatures(design, None))
+    found = slopes(trials, loss)
+
+    def total(number: int, place: tuple[int, int], step: int) -> float:
+        weights = list(design.weights)
+        changed = weights[number].copy()
+        changed[place] += step
+        weights[number] = changed
+        answers = emulate(replace(design, weights=tuple(weights)), rows)
+        return float(loss(answers.T, np.arange(len(rows))).sum()) / (len(rows) * ONE)
+
+    for number, layer in enumerate(design.architecture.layers):
+        if not isinstance(layer, Dense):
+            continue
+        places = [(0, 0), (1, 2), (4, 3), (layer.n_in - 1, 1)]
+        expected = [(total(number, at, 8) - total(number, at, -8)) / 16 for at in places]
+        got = [found[number][at] for at in places]
+        assert got == pytest.approx(expected, rel=0.1, abs=0.06 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("trials_of", [pytest.param(NativeTrials, marks=compiled), NumpyTrials])
+def test_a_missing_connection_comes_back(trials_of: Callable[..., NumpyTrials | NativeTrials]) -> None:
+    """The labels are those of a network that still has it; only connections are tried."""
+    whole = chain("ufixed<6,3,RND,SAT>")
+    rows, _ = rows_of(whole, 1500)
+    labels = emulate(whole, rows).argmax(axis=1)
+    loss = CrossEntropy.of(emulate(whole, rows), labels)
+
+    def without(place: tuple[int, int]) -> Design:
+        first, last = (weight.copy() for weight in whole.chain_weights)
+        first[place] = 0
+        return replace(whole, weights=(first, last))
+
+    places = [(row, column) for row in range(6) for column in range(9)]
+    place = max(places, key=lambda one: entropy(without(one), rows, labels, loss))
+    damaged = without(place)
+    features = InputFeatures(damaged, None)
+    states, moves = layer_states(damaged, len(rows)), MoveList(damaged, features)
+    trials = trials_of(states, np.ascontiguousarray(rows.T), loss, features)
+    before, price = trials.loss / (len(rows) * ONE), 1e-4
+    every = [np.ones((state.weight.shape[0] + 1, state.n_out), bool) for state in states]
+    tried = moves.of(trials, every, loss, price)
+    new = np.flatnonzero((tried.kind == WEIGHT) & (tried.old == 0))
+    rate = price * len(rows) * ONE / MILLI
+    assert trials.sweep(tried, new, rate, Screening(2.0, 128, 2048), make=True)
+    assert np.sign(states[0].weight[place]) == np.sign(whole.chain_weights[0][place])
+    paid = -tried.saving[tried.taken > 0].sum() / MILLI
+    assert paid > 0
+    assert before - trials.loss / (len(rows) * ONE) > price * paid
+
+
+def test_promised_sparsity_gets_no_new_connections() -> None:
+    """A removal's expected sparsity is no promise."""
+    whole = chain("ufixed<6,3,RND,SAT>", sparsity=0.5)
+    rows, _ = rows_of(whole, 500)
+    labels = emulate(whole, rows).argmax(axis=1)
+    weights = [weight.copy() for weight in whole.chain_weights]
+    for weight in weights:
+        weight[::2] = 0
+    for kept, more in ((1.0, False), (0.3, True)):
+        architecture = replace(whole.architecture, kept_adders=kept)
+        thin = replace(whole, architecture=architecture, weights=tuple(weights))
+        found = refine(thin, rows, labels, 1e-5).design.chain_weights
+        grown = [bool((new != 0)[::2].any()) for new in found]
+        assert any(grown) == more
 
 
 def test_an_unused_neuron_costs_nothing() -> None:

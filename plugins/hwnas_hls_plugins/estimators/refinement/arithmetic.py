@@ -120,7 +120,7 @@ class NumpyTrials:
             if not self._current(moves, place):
                 continue
             allowed = rate * float(moves.saving[place])
-            most = screening.patience * allowed if allowed > 0.0 else 0.0
+            most = screening.patience * abs(allowed)
             rise = done = 0
             while done < last and not (done and rise > most * math.sqrt(done / self.rows)):
                 end = min(done + max(done, screening.first_rows), last)

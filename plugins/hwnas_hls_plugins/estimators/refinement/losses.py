@@ -27,6 +27,8 @@ _SCALE_ROWS = 4096
 #: Sums of this many ones fit into 31 bits.
 MOST_CLASSES = 127
 _FARTHEST_OFF = 1 << 27
+#: Fractional bits of the gradient at an output.
+_SLOPE_BITS = 16
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,6 +100,19 @@ class CrossEntropy:
         found: NDArray[np.int64] = (lost >> 16) + self._logarithm(total)
         return found
 
+    def slopes(
+        self, outputs: NDArray[np.int64], rows: NDArray[np.int64]
+    ) -> tuple[NDArray[np.float64], float]:
+        """The gradient at outputs (classes, n) of these rows: whole numbers, and their unit in nats."""
+        off = outputs.max(axis=0) - outputs
+        shares = self.exponentials[np.minimum(off >> self.shift, len(self.exponentials) - 1)].astype(
+            np.float64
+        )
+        wanted = np.full(outputs.shape, self.each / self.temperature)
+        wanted[self.labels[rows], np.arange(len(rows))] += self.own / self.temperature
+        slope = np.rint((shares / shares.sum(axis=0) - wanted) * (1 << _SLOPE_BITS))
+        return slope, self.temperature / (1 << 16) / ONE / (1 << _SLOPE_BITS)
+
     def _logarithm(self, total: NDArray[np.int64]) -> NDArray[np.int64]:
         high = np.frexp(total.astype(np.float64))[1].astype(np.int64) - 1
         mantissa = total << (31 - high)
@@ -136,6 +151,13 @@ class SquaredError:
         shifted = squares >> self.shift if self.shift >= 0 else squares << -self.shift
         total: NDArray[np.int64] = shifted.sum(axis=0)
         return total
+
+    def slopes(
+        self, outputs: NDArray[np.int64], rows: NDArray[np.int64]
+    ) -> tuple[NDArray[np.float64], float]:
+        """The gradient at outputs (outputs, n) of these rows: whole numbers, and their unit."""
+        off = np.clip(outputs - self.targets[:, rows], -_FARTHEST_OFF, _FARTHEST_OFF).astype(np.float64)
+        return off, 2.0 ** (1 - self.shift) / ONE
 
 
 Loss = CrossEntropy | SquaredError

@@ -22,11 +22,14 @@ from hwnas_hls_plugins.estimators.refinement.arithmetic import (
 )
 from hwnas_hls_plugins.estimators.refinement.constants import cheaper, coarse, constants
 from hwnas_hls_plugins.estimators.refinement.features import InputFeatures
+from hwnas_hls_plugins.estimators.refinement.growth import connections, slopes
 from hwnas_hls_plugins.estimators.refinement.laws import (
+    MILLI,
     lut_of_activation,
     lut_of_constants,
     lut_of_weights,
 )
+from hwnas_hls_plugins.estimators.refinement.losses import Loss
 from hwnas_hls_plugins.estimators.refinement.network import NOBODY, LayerState
 from hwnas_hls_plugins.estimators.refinement.neurons import digit_prices, savings, spare_bits
 
@@ -122,6 +125,12 @@ class MoveList:
         layer = self._design.architecture.layers[number]
         return isinstance(layer, Dense) and layer.strategy == "distributed_arithmetic"
 
+    def _grows(self, number: int) -> bool:
+        """Whether a layer may get new connections: not beyond the sparsity that its architecture promises."""
+        architecture = self._design.architecture
+        layer = architecture.layers[number]
+        return isinstance(layer, Dense) and (layer.sparsity == 0 or architecture.kept_adders < 1)
+
     def _cost(self, states: Sequence[LayerState], number: int, weights: NDArray[Any]) -> NDArray[np.int64]:
         """Thousandths of a LUT of weights, (n_in, any): digits have the price of the value that they read."""
         weights = weights.astype(np.int64)
@@ -140,18 +149,23 @@ class MoveList:
             return self._features.prices()
         return digit_prices(states[source], self._design.layer_types()[number][0])
 
-    def of(self, trials: Trials, hot: Sequence[NDArray[np.bool_]]) -> Moves:
+    def of(self, trials: Trials, hot: Sequence[NDArray[np.bool_]], loss: Loss, price: float) -> Moves:
         """All moves for the current network.
 
         Args:
             hot: per layer, (n_in + 1, n_out): the weights to try, the biases last.
+            loss: of the outputs.
+            price: loss per LUT, for the choice of new connections.
         """
         none = np.zeros(0, np.int64)
         parts = [[none] * len(_FIELDS)]
         narrow = any(state.bits for state in trials.states)
         spare = spare_bits(trials.states, *self._features.ends()) if narrow else []
+        found = slopes(trials, loss)
         for number, neighbours in self._neighbours.items():
             parts += self._of_weights(trials, number, neighbours, hot[number][:-1])
+            if self._grows(number):
+                parts += self._of_connections(trials, number, found[number], price)
             parts += self._of_biases(trials, number, hot[number][-1])
             if self._silent[number]:
                 parts += self._of_neurons(trials.states, number)
@@ -182,24 +196,43 @@ class MoveList:
         within = np.arange(len(owner)) - np.repeat(np.cumsum(counts) - counts, counts)
         value = np.concatenate(lists)[np.repeat(starts, counts) + within]
         before = old[owner]
+        return [self._entry_of_weights(trials, number, inputs[owner], outputs[owner], before, value)]
+
+    def _of_connections(
+        self, trials: Trials, number: int, slope: NDArray[np.float64], price: float
+    ) -> list[list[NDArray[np.int64]]]:
+        """Weights of zero that may become a power of two."""
+        state = trials.states[number]
+        layer = self._design.architecture.layers[number]
+        if not isinstance(layer, Dense):
+            return []
+        digit_lut = self._cost(trials.states, number, np.ones((state.n_in, 1), np.int64))[:, 0] / MILLI
+        new = connections(state, slope, layer.weight, digit_lut, price)
+        before = np.zeros_like(new.value)
+        return [self._entry_of_weights(trials, number, new.input, new.output, before, new.value)]
+
+    def _entry_of_weights(
+        self, trials: Trials, number: int, *columns: NDArray[np.int64]
+    ) -> list[NDArray[np.int64]]:
+        """Moves of weights; ``columns`` are their inputs and outputs, and the old and the new values."""
+        inputs, outputs, before, value = columns
+        state, neighbours = trials.states[number], self._neighbours[number]
         prices = self._prices(trials.states, number)
         if prices is not None:
-            saving = (csd_weight(before) - csd_weight(value)) * prices[inputs[owner]]
+            saving = (csd_weight(before) - csd_weight(value)) * prices[inputs]
         else:
             saving = neighbours.cost(before) - neighbours.cost(value)
         offset = np.zeros_like(value)
         if state.bias_step:
             # The bias compensates the mean contribution of the weight.
             mean = trials.values(state.source).sum(axis=1, dtype=np.int64) / trials.rows
-            lost = ((before - value) << state.shift) * mean[inputs[owner]]
+            lost = ((before - value) << state.shift) * mean[inputs]
             offset = np.rint(lost / state.bias_step).astype(np.int64) * state.bias_step
             if self._adds(number):
-                now = constants(state)[outputs[owner]]
+                now = constants(state)[outputs]
                 offset = coarse(now, offset, state)
                 saving = saving + lut_of_constants(now) - lut_of_constants(now + offset)
-        return [
-            self._entry(WEIGHT, number, inputs[owner], outputs[owner], value, offset, _worth(saving), before)
-        ]
+        return self._entry(WEIGHT, number, inputs, outputs, value, offset, _worth(saving), before)
 
     def _of_biases(
         self, trials: Trials, number: int, hot: NDArray[np.bool_]

@@ -72,7 +72,8 @@ def refine(
     """Make the circuit of a trained design smaller.
 
     A weight may lose signed digits, change to a cheaper or a neighbouring value, or become 0, and its
-    bias then compensates the mean change; biases may change; a neuron may be removed. In chains of
+    bias then compensates the mean change; biases may change; a neuron may be removed. A weight of 0 may
+    become a power of two where this reduces the loss by more than its price. In chains of
     distributed arithmetic, the result of a hidden neuron may lose its lowest or its highest bit. A change is
     accepted if the exact loss on the rows rises by less than ``price`` times the LUTs saved.
 
@@ -156,9 +157,9 @@ class _Refinement:
         self._states = layer_states(design, len(rows))
         self._list.cost(self._states)  # raises for a layer whose weights have no individual cost
         inputs = np.ascontiguousarray(rows.T)
-        loss = _loss(design, rows, labels)
-        native = serves(self._states, kernels)
-        self._trials = (NativeTrials if native else NumpyTrials)(self._states, inputs, loss, self._features)
+        self._loss = _loss(design, rows, labels)
+        trials = NativeTrials if serves(self._states, kernels) else NumpyTrials
+        self._trials = trials(self._states, inputs, self._loss, self._features)
         self._scale = len(rows) * ONE
         self._loss_before = self._trials.loss / self._scale
         self.lut_before = self._list.cost(self._states) / MILLI
@@ -185,7 +186,7 @@ class _Refinement:
     def _sweep(self, price: float, hot: list[NDArray[np.bool_]]) -> int:
         """Measure every move, then make the best ones first; those far from acceptance leave ``hot``."""
         rate = price * self._scale / MILLI
-        moves = self._list.of(self._trials, hot)
+        moves = self._list.of(self._trials, hot, self._loss, price)
         everything = np.arange(len(moves))
         self._trials.sweep(moves, everything, rate, _SCREENING, make=False)
         allowed = rate * moves.saving

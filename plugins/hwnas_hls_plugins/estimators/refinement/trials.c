@@ -426,7 +426,7 @@ int64_t sweep(Network *net, Moves *moves, const int64_t *order, int64_t count, d
             if (bias < layer->bias_low || bias > layer->bias_high) continue;
         }
         const double allowed = rate * (double)moves->saving[at];
-        const double most = allowed > 0.0 ? patience * allowed : 0.0;
+        const double most = patience * fabs(allowed);
         int64_t rise = 0, done = 0;
         while (done < last && !(done && (double)rise > most * sqrt((double)done / (double)rows))) {
             const int64_t more = done > first ? done : first;
