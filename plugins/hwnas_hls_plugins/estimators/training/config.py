@@ -29,7 +29,7 @@ _RANGES: tuple[tuple[Sequence[str], Callable[[float], bool], str], ...] = (
     (("learning_rate", "descent_rate"), lambda value: value > 0, "above 0"),
     (("descent_step", "descent_fine"), lambda value: 0 < value < 1, "between 0 and 1"),
     (
-        ("beta1", "beta2", "smoothing", "decay", "warmup", "leak", "descent_floor"),
+        ("beta1", "beta2", "smoothing", "decay", "warmup", "leak", "descent_floor", "descent_regrown"),
         lambda value: 0 <= value < 1,
         "in [0, 1)",
     ),
@@ -70,6 +70,8 @@ class TrainingConfig:
         descent_rows_per_output: as ``descent_rows``, per class or output; the larger number counts.
         descent_floor: share of the way from chance to the best score so far. Designs below it are of no
             use, and a network ends its removal after three of them in a row.
+        descent_regrown: share of the adders that each round takes in addition and spends on weights that
+            earlier rounds have removed, where less than half of the adders are left; 0 means none.
         descent_rate: learning rate at the start of each round (and of ``dense_rows``), with decay to zero.
         descent_price: the weights of each design of a removal are refined at this loss (in nats, or half
             a squared unit) divided by its LUTs, per LUT, for example 0.1; 0 refines in the export only.
@@ -110,6 +112,7 @@ class TrainingConfig:
     descent_rows: int = 32768
     descent_rows_per_output: int = 4096
     descent_floor: float = 0.5
+    descent_regrown: float = 0.02
     descent_rate: float = 0.03
     descent_price: float = 0.0
     max_rows: int = 32768

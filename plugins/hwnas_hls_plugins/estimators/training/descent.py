@@ -23,6 +23,7 @@ from hwnas_hls_plugins.estimators.training.finished import finished
 from hwnas_hls_plugins.estimators.training.layout import Layout
 from hwnas_hls_plugins.estimators.training.member import AnyMember, ChainMember
 from hwnas_hls_plugins.estimators.training.network import Network
+from hwnas_hls_plugins.estimators.training.regrowth import regrow, removed_weights
 from hwnas_hls_plugins.estimators.training.snapshots import (
     Snapshot,
     SnapshotRefinement,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from hwnas_hls.protocols.task import Dataset, Split
     from hwnas_hls_plugins.estimators.training.config import TrainingConfig
     from hwnas_hls_plugins.estimators.training.plan import Plan
+    from hwnas_hls_plugins.estimators.training.regrowth import Gradients
     from hwnas_hls_plugins.estimators.training.schedule import Schedule
     from hwnas_hls_plugins.estimators.training.step import AnyNetwork
 
@@ -249,6 +251,7 @@ class Trainer(Protocol):
     def scores(self, network: AnyNetwork) -> dict[int, float]: ...
     def give_inputs(self, member: ChainMember) -> None: ...
     def feature_harms(self, network: Network) -> list[Tensor]: ...
+    def gradients(self, network: Network, round_: int) -> Gradients: ...
 
 
 class Descent:
@@ -314,10 +317,16 @@ class Descent:
         for number in range(max(done, 1), end + 1):
             featured = any(member.features for member in network.members)
             harms = training.feature_harms(network) if featured else [None] * len(network.members)
-            for j, member in enumerate(network.members):
+            regrown = training.schedule.regrown(number)
+            gradients = training.gradients(network, number) if regrown else None
+            for j, member in enumerate(layout.members):
                 target = self._dense[member.index] * training.schedule.share_after(number)
-                take(layout, j, target, harms[j] if member.features else None)
-                if isinstance(member, ChainMember) and member.features:
+                removed = removed_weights(member)
+                take(layout, j, target * (1 - regrown), harms[j] if member.features else None)
+                if gradients is not None:
+                    prices = digit_bits(member.plan, member.features)[::-1]
+                    regrow(layout, j, target * regrown, gradients, prices, removed)
+                if member.features:
                     training.give_inputs(member)
             layout.refresh_kept()
             network.arithmetic.quantise()

@@ -146,7 +146,7 @@ class TrainingEstimator(Resumable, Refining):
     """
 
     name: ClassVar[str] = "training"
-    version: str = "13"
+    version: str = "14"
     cost: float = 0.1
     trains: bool = True
     #: Settings that change for full trainings of exported designs.

@@ -35,6 +35,7 @@ from hwnas_hls_plugins.estimators.training.member import AnyMember, ChainMember
 from hwnas_hls_plugins.estimators.training.network import Network
 from hwnas_hls_plugins.estimators.training.parallel_descent import in_parallel
 from hwnas_hls_plugins.estimators.training.plan import Plan
+from hwnas_hls_plugins.estimators.training.regrowth import Gradients
 from hwnas_hls_plugins.estimators.training.row_weights import balanced_order, row_weights
 from hwnas_hls_plugins.estimators.training.rows import InputKind, Rows
 from hwnas_hls_plugins.estimators.training.schedule import Pace, Schedule
@@ -245,6 +246,12 @@ class Training:
     def feature_harms(self, network: Network) -> list[Tensor]:
         """See :func:`~hwnas_hls_plugins.estimators.training.feature_harm.harms`."""
         return harms(network, self.train, self._wanted, self.batch_rows, classes=self.classes)
+
+    def gradients(self, network: Network, round_: int) -> Gradients:
+        """The gradients that choose the weights that come back in a round of removal."""
+        kinds = self._take_inputs(network)
+        seeds = (self.seed, round_)
+        return Gradients.of(network, self.train, kinds, seeds, self._wanted, classes=self.classes)
 
     def _outcomes(self, network: AnyNetwork, share: float) -> dict[int, TrainingResult]:
         return {

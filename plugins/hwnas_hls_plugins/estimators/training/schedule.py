@@ -11,6 +11,8 @@ from hwnas_hls_plugins.estimators.training import adam
 from hwnas_hls_plugins.estimators.training.config import TrainingConfig
 from hwnas_hls_plugins.estimators.training.normalisation import MOMENTUM
 
+#: Removed weights may come back from this share of the adders on.
+_REGROWN_BELOW = 0.5
 #: A Python number, or one in double precision on a device: arithmetic rounds both to the same bits.
 Number = float | Tensor
 
@@ -77,6 +79,10 @@ class Schedule:
         coarse = min(round_, self._coarse_rounds)
         steps = coarse * self.config.descent_coarse + round_ - coarse
         return self.config.descent_step**steps
+
+    def regrown(self, round_: int) -> float:
+        """The share of the adders that a round gives back to removed weights."""
+        return self.config.descent_regrown if self.share_after(round_) <= _REGROWN_BELOW else 0.0
 
     def round_of(self, kept: float) -> int:
         """The round that leaves about the share ``kept`` of the adders."""
