@@ -430,6 +430,18 @@ def test_a_ladder_of_multipliers_goes_further_down_than_one_of_adders() -> None:
     assert any(share < 0.8 for share in shares[:-1])
 
 
+def test_a_ladder_of_the_smallest_designs_goes_further_down() -> None:
+    whole = chain()
+    rows, labels = rows_of(whole)
+    first = whole.chain_weights[0].copy()
+    first[3:] = 0
+    small = replace(whole, weights=(first, whole.chain_weights[1]))
+    x = rows * 2.0**-whole.architecture.input.fraction
+    *others, least = ladders([*[whole] * 9, small], x, labels, [np.inf] * 10)
+    assert all(stop.kept >= 0.8**1.3 for stops in others for stop in stops[:-1])
+    assert any(stop.kept < 0.8**1.3 for stop in least[:-1])
+
+
 def test_work_is_spent_in_the_given_order() -> None:
     assert affordable([3.0, 5.0, 2.0, 2.0, 1.0], 6.0) == [True, False, True, False, True]
     assert affordable([], 1.0) == []

@@ -31,8 +31,10 @@ _PASSES = 2
 #: The first price, times the LUTs of a design: lower ones change nearly nothing.
 _FIRST_PRICE = 0.02
 #: Share of the LUTs at which a ladder ends, and of designs of distributed arithmetic: training removes their
-#: adders, and other designs of the same removal are smaller and better then.
+#: adders, and other designs of the same removal are smaller and better then. The smallest ones, a share of
+#: all designs, have no such neighbours.
 _LEAST_KEPT, _LEAST_ADDERS_KEPT = 0.5, 0.8
+_SMALLEST = 0.1
 #: Digits that are left share more adders: the share of da4ml's cost that a refinement kept was that of the
 #: weights' law to a power of 1.1 to 1.8 (20 refined designs of 650 to 14,000 LUTs).
 _SHARING = 1.3
@@ -54,11 +56,15 @@ def ladders(
     order = np.random.default_rng(0).permutation(len(x))
     x, labels = x[order], labels[order]
 
+    sizes = [_weights_of(design) for design in designs]
+    smallest = sorted(sizes)[: int(_SMALLEST * len(sizes))]
+
     def of(design: Design, most: float, want: bool) -> list[Refinement]:
         prices = [price for price in _PRICES if price <= most]
         if not prices or not want:
             return []
         adders = design.architecture.allows_feature_types
+        has_smaller = adders and _weights_of(design) not in smallest
         try:
             values = None
             if design.architecture.narrow_features and design.preprocessing is not None:
@@ -72,7 +78,7 @@ def ladders(
                 values=values,
                 passes=_PASSES,
                 since=_FIRST_PRICE,
-                until=_LEAST_ADDERS_KEPT if adders else _LEAST_KEPT,
+                until=_LEAST_ADDERS_KEPT if has_smaller else _LEAST_KEPT,
             )
         except Unsupported:
             return []
@@ -88,3 +94,8 @@ def ladders(
     # The compiled kernels release the GIL; the result does not depend on the number of threads.
     with ThreadPoolExecutor(min(available_cores(), 4)) as pool:
         return list(pool.map(of, designs, until, wanted))
+
+
+def _weights_of(design: Design) -> int:
+    """The number of weights that are not zero."""
+    return sum(int(np.count_nonzero(weight)) for weight in design.weights if weight is not None)
