@@ -1,7 +1,7 @@
 """New connections of a network under refinement: weights of zero that could reduce the loss.
 
-A first-order estimate by the gradient selects the connections, and trials with the exact loss decide. The
-gradient consists of whole numbers, so it does not depend on the order of summation either.
+The gradient selects the connections that are tried, and trials with the exact loss decide. The gradient
+consists of whole numbers, so it does not depend on the order of summation either.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from hwnas_hls_plugins.estimators.training.network import Network
 
 #: Batches of rows whose gradients are compared.
-BATCHES = 16
+_BATCHES = 16
 #: Least consistency of the gradient: the squared mean over the mean square of the batches. That of a gradient
 #: with an expectation of zero is a sixteenth.
 _LEAST = 0.3
@@ -63,7 +63,7 @@ class Gradients:
             wanted: targets in the form that the loss expects.
         """
         rng = np.random.default_rng([*seeds, _SEED])
-        count = BATCHES * network.rows
+        count = _BATCHES * network.rows
         # A small table is read several times.
         passes = -(-count // len(rows))
         order = np.concatenate([rng.permutation(len(rows)) for _ in range(passes)])[:count]
@@ -72,15 +72,15 @@ class Gradients:
         layout = network.layout
         mean = torch.zeros_like(layout.gradient[: layout.n_weights])
         square = torch.zeros_like(mean)
-        for number in range(BATCHES):
+        for number in range(_BATCHES):
             here = slice(number * network.rows, (number + 1) * network.rows)
             batch = [copy[:, here] for copy in inputs]
             network.forward(batch)
             network.lose(targets[:, here], classes=classes)
             network.backward(batch)
             gradient = layout.gradient[: layout.n_weights]
-            mean += gradient / BATCHES
-            square += gradient.square() / BATCHES
+            mean += gradient / _BATCHES
+            square += gradient.square() / _BATCHES
         return cls(mean, square)
 
 
