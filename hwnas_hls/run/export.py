@@ -33,7 +33,7 @@ from hwnas_hls.run.hardware_loop import Measuring
 from hwnas_hls.run.judging.final_scores import with_final_scores
 from hwnas_hls.run.judging.judge import Judge
 from hwnas_hls.run.known.designs import YOURS, final_designs, keep_finals
-from hwnas_hls.run.noise import Contender, distinct
+from hwnas_hls.run.noise import Contender, distinct, in_words
 from hwnas_hls.run.problem import Problem
 from hwnas_hls.run.task_metrics import reported
 from hwnas_hls.spec.notation import counted, percent, quantity
@@ -211,8 +211,8 @@ def _alike(problem: Problem, front: Sequence[Member]) -> dict[str, LeftOut]:
     return {
         front[place].key: LeftOut(
             LeftOutKind.ALIKE,
-            f"{front[by].key[:8]} is as good in every objective, up to the noise of {len(dataset.test)} test "
-            "rows and of one predicted cycle",
+            f"{front[by].key[:8]} is as good in every objective, up to "
+            f"{in_words(problem.goal, len(dataset.test))}",
         )
         for place, by in distinct(problem.goal, problem.clock_ns, contenders).items()
         if not front[place].record.origin.startswith(YOURS)

@@ -88,6 +88,12 @@ def _as_good(goal: Goal, clock_ns: float, one: Contender, other: Contender) -> b
     return True
 
 
+def in_words(goal: Goal, rows: int) -> str:
+    """The noise that counts for the objectives, as text; ``rows``: number of test rows."""
+    cycles = any(objective.metric in (*_CYCLES, "latency_ns") for objective in goal.objectives)
+    return f"the noise of {rows} test rows" + (" and of one predicted cycle" if cycles else "")
+
+
 def noise(metric: str, one: Contender, other: Contender, clock_ns: float) -> float:
     """The largest difference of two designs in a metric that is noise; 0 for a metric without noise.
 
