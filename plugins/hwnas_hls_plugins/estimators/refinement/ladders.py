@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from hwnas_hls.network.design import Design
 
-#: Maximum work of all ladders (see the module ``work``): one minute of one core.
+#: Maximum work of all ladders (see the module ``work``): 80 s of one core.
 _MOST_WORK = 4e5
 #: Loss per LUT: nats, or half a squared unit of the outputs.
 _PRICES = (1e-6, 3e-6, 1e-5, 3e-5, 1e-4, 2e-4, 4e-4, 8e-4, 1.6e-3, 3.2e-3, 6.4e-3, 1.3e-2, 2.6e-2)

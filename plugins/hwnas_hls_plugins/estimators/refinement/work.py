@@ -14,12 +14,13 @@ _MOVES = 4
 _LOSS = 3
 #: Most moves are rejected after a share of the rows that decreases with the size of a network, so the time of
 #: a ladder is no multiple of the updates. Measured: 42 designs of six tables with 19 to 29,000 LUTs took 0.15
-#: ms times the updates to this power, within a factor of 2.7 (one busy x86 core with AVX2).
+#: ms times the updates to this power, within a factor of 2.7 (one busy x86 core with AVX2). Trials of new
+#: connections take a third more.
 _POWER = 0.4
 
 
 def work_of(design: Design, rows: int) -> float:
-    """The estimated work of a ladder of prices on a number of rows, about 0.15 ms of one core each.
+    """The estimated work of a ladder of prices on a number of rows, about 0.2 ms of one core each.
 
     A change of a weight reaches the weights of one input of the next layer, and all weights after that.
     """
